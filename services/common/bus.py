@@ -1,0 +1,71 @@
+"""NATS: one connection for audio, where stale is worse than lost, and one for control and records (DESIGN §4)."""
+
+import nats
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig
+from nats.js.errors import BucketNotFoundError, NotFoundError
+from nats.js.kv import KeyValue
+
+
+class BusUnavailable(ConnectionError):
+    """No NATS server answers at the configured address."""
+
+
+def caller_subject(call_id: str) -> str:
+    return f"tandem.audio.{call_id}.caller"
+
+
+def agent_subject(call_id: str) -> str:
+    return f"tandem.audio.{call_id}.agent"
+
+
+def replay_subject(call_id: str) -> str:
+    return f"tandem.audio.{call_id}.replay"
+
+
+def notice_subject(call_id: str) -> str:
+    """CallNotice messages of a call; `*` for all calls."""
+    return f"tandem.events.{call_id}"
+
+
+async def connect_audio(url: str, name: str) -> Client:
+    """A connection that forgets what it could not send: pending_size=-1 keeps no buffer across a reconnect."""
+    return await _connect(url, f"{name} audio", pending_size=-1)
+
+
+async def connect_control(url: str, name: str) -> Client:
+    """A connection with ordinary buffering, for events, journal and requests."""
+    return await _connect(url, f"{name} control")
+
+
+async def _connect(url: str, name: str, **options: int) -> Client:
+    client = Client()
+    try:
+        await client.connect(
+            url,
+            name=name,
+            connect_timeout=2,
+            reconnect_time_wait=0.1,  # type: ignore[arg-type]  # a float in truth
+            max_reconnect_attempts=3,  # for the first connection; a lost one is retried without end, below
+            allow_reconnect=True,
+            error_cb=_quiet,
+            **options,  # type: ignore[arg-type]
+        )
+    except (nats.errors.Error, OSError) as error:
+        raise BusUnavailable(f"no NATS server answers at {url}: {error}") from error
+    client.options["max_reconnect_attempts"] = -1
+    return client
+
+
+async def _quiet(_error: Exception) -> None:
+    """Reconnects are seen by the services that miss their frames; nats-py would print each attempt."""
+
+
+async def open_bucket(client: Client, bucket: str, ttl_s: float) -> KeyValue:
+    """The KV bucket, made when it is not there. Entries go after ttl_s seconds."""
+    jetstream: JetStreamContext = client.jetstream(timeout=5)
+    try:
+        return await jetstream.key_value(bucket)
+    except (BucketNotFoundError, NotFoundError):
+        return await jetstream.create_key_value(KeyValueConfig(bucket=bucket, ttl=ttl_s, history=1))

@@ -1,0 +1,75 @@
+"""The life of a service process: settings, logs, traces, signals, exit codes."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import uvloop
+
+from services.common import lifetime
+from services.common.bus import BusUnavailable
+from services.common.rpc import AddressTaken
+from services.common.settings import ServiceSettings, SettingsInvalid, YamlFile, read_yaml
+from services.common.telemetry import log, trace
+
+SECTIONS = ("gateway", "asr", "brain", "tts", "escalation")
+EXIT_MISTAKE = 2
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+class StartRefused(Exception):
+    """The service cannot start; the message is one line that says what to do."""
+
+
+def read_section(file: YamlFile, section: str, model: type[S]) -> S:
+    """One service's settings: the file's common keys and the service's own section.
+
+    The other services' sections are theirs to check; any other top-level key is a mistake. Raises SettingsInvalid.
+    """
+    unknown = [key for key in file.value if key not in SECTIONS and key not in ServiceSettings.model_fields]
+    if unknown:
+        raise SettingsInvalid([file.mistake((key,), "unknown key") for key in unknown])
+    common = {key: value for key, value in file.value.items() if key in ServiceSettings.model_fields}
+    own = file.value.get(section) or {}
+    if not isinstance(own, dict):
+        raise SettingsInvalid([file.mistake((section,), "expected `key: value` lines")])
+    clash = [key for key in own if key in ServiceSettings.model_fields]
+    if clash:
+        raise SettingsInvalid([file.mistake((section, key), "belongs to the top level") for key in clash])
+    file.validate(ServiceSettings, common)
+    return file.validate(model, {**common, **own}, at=(section,))
+
+
+def main(section: str, model: type[S], run: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
+    """Runs a service until SIGTERM or SIGINT sets the event; exits 2 with one line on a mistake in its settings."""
+    parser = argparse.ArgumentParser(prog=f"tandem-{section}", description=f"Tandem's {section} service.")
+    parser.add_argument("--settings", type=Path, help="YAML settings file; defaults without one")
+    parser.add_argument("--end-with-parent", action="store_true", help="end when the starting process dies")
+    arguments = parser.parse_args()
+    if arguments.end_with_parent:
+        lifetime.end_with_parent()
+    try:
+        file = read_yaml(arguments.settings) if arguments.settings else YamlFile(Path("defaults"), "")
+        settings = read_section(file, section, model)
+        log.set_up(section, settings.log_level)
+        trace.set_up(section, os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint)
+        uvloop.run(_until_told(settings, run))
+    except (SettingsInvalid, StartRefused, AddressTaken, BusUnavailable) as error:
+        sys.stderr.write(f"{section}: {error}\n")
+        sys.exit(EXIT_MISTAKE)
+    finally:
+        trace.flush()
+
+
+async def _until_told(settings: S, run: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, stop)
