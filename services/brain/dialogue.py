@@ -1,0 +1,132 @@
+"""Dialogue.Converse: one stream a call, from the gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from services.brain.agent import Agent, AgentInvalid, load_agent
+from services.brain.conversation import Conversation, Surroundings
+from services.brain.journal import read_journal
+from services.brain.tools.toolbox import ToolBox
+from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort
+from services.common.telemetry import names
+from services.common.telemetry.log import logger
+from services.common.telemetry.trace import context_from_traceparent, tracer
+from tandem.v1.brain_pb2 import CallCommand, CallEvent, Heartbeat
+from tandem.v1.brain_pb2_grpc import DialogueServicer
+from tandem.v1.call_pb2 import CallFacts, ErrorReason
+
+
+class Agents:
+    """The agent folders of this brain, read once: a call keeps the version it began with."""
+
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+        """Raises AgentInvalid for the first folder that has mistakes."""
+        found = sorted(path.parent for path in folder.glob("*/agent.yaml"))
+        self._agents = {path.name: load_agent(path, variables) for path in found}
+        self._tools = {name: ToolBox(agent.tools) for name, agent in self._agents.items()}
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    def get(self, name: str) -> tuple[Agent, ToolBox] | None:
+        return (self._agents[name], self._tools[name]) if name in self._agents else None
+
+    def all(self) -> list[Agent]:
+        return list(self._agents.values())
+
+    async def close(self) -> None:
+        for tools in self._tools.values():
+            await tools.aclose()
+
+
+class Dialogue(DialogueServicer):
+    """Serves the conversations of one brain process."""
+
+    def __init__(self, around: Surroundings, agents: Agents) -> None:
+        self._around = around
+        self._agents = agents
+
+    async def Converse(  # the name in the contract
+        self, request_iterator: AsyncIterator[CallEvent], context: "grpc.aio.ServicerContext[CallEvent, CallCommand]"
+    ) -> AsyncIterator[CallCommand]:
+        """Raises (as gRPC status) BAD_REQUEST without Started, AGENT_INVALID for an agent this brain does not have."""
+        facts = await self._started(request_iterator, context)
+        found = self._agents.get(facts.agent)
+        if found is None:
+            reason = ErrorReason.ERROR_REASON_AGENT_INVALID
+            await abort(context, grpc.StatusCode.NOT_FOUND, f"there is no agent folder {facts.agent!r}", reason)
+        assert found is not None
+        commands: asyncio.Queue[CallCommand | None] = asyncio.Queue()
+        traceparent = _traceparent(context)
+        conversation = Conversation(self._around, *found, facts, traceparent, commands.put_nowait)
+        running = asyncio.create_task(self._run(conversation, request_iterator, traceparent))
+        running.add_done_callback(lambda _: commands.put_nowait(None))
+        try:
+            async for command in _with_heartbeats(commands):
+                yield command
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def _started(
+        self, events: AsyncIterator[CallEvent], context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> CallFacts:
+        event = await anext(aiter(events), None)
+        if event is None or event.WhichOneof("event") != "started":
+            text = "the first event of a Converse stream is Started"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, ErrorReason.ERROR_REASON_BAD_REQUEST)
+        assert event is not None
+        return event.started.facts
+
+    async def _run(self, conversation: Conversation, events: AsyncIterator[CallEvent], traceparent: str) -> None:
+        facts = conversation.facts
+        with tracer().start_as_current_span(
+            names.CONVERSATION,
+            context=context_from_traceparent(traceparent),
+            attributes={names.CALL_ID: facts.call_id, names.AGENT: facts.agent},
+        ):
+            before = await read_journal(self._around.journals, facts.call_id)
+        try:
+            await conversation.run(_alive(events), before)
+        except TimeoutError:
+            logger().warning("gateway fell silent", call_id=facts.call_id)
+        except Exception:
+            logger().exception("conversation failed", call_id=facts.call_id)
+            raise
+
+
+def _traceparent(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent" and isinstance(value, str):
+            return value
+    return ""
+
+
+async def _alive(events: AsyncIterator[CallEvent]) -> AsyncIterator[CallEvent]:
+    """The events; TimeoutError when not even a heartbeat comes."""
+    source = aiter(events)
+    while True:
+        async with asyncio.timeout(SILENCE_MEANS_DEAD_S):
+            event = await anext(source, None)
+        if event is None:
+            return
+        yield event
+
+
+async def _with_heartbeats(commands: "asyncio.Queue[CallCommand | None]") -> AsyncIterator[CallCommand]:
+    while True:
+        try:
+            async with asyncio.timeout(HEARTBEAT_S):
+                command = await commands.get()
+        except TimeoutError:
+            command = CallCommand(heartbeat=Heartbeat())
+        if command is None:
+            return
+        yield command
+
+
+__all__ = ["AgentInvalid", "Agents", "Dialogue"]

@@ -1,0 +1,229 @@
+"""One reply of the agent: model, tools, speech, until everything of it is said."""
+
+import asyncio
+import contextlib
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import StatusCode, set_span_in_context
+
+from services.brain.handover import hand_over
+from services.brain.model import ModelCall, ModelFailed, stream_chat
+from services.brain.tools.built_in import END_CALL, TRANSFER_TO_PERSON
+from services.brain.turn_events import Closing, ReplyDone
+from services.brain.turnlog import Turn
+from services.brain.utterance import Utterance
+from services.common.telemetry import names
+from services.common.telemetry.log import logger
+from services.common.telemetry.trace import tracer
+from tandem.v1.call_pb2 import CallNotice, JournalTool, ToolState
+
+if TYPE_CHECKING:
+    from services.brain.conversation import Conversation
+
+# A model that goes on calling tools without a word is in a loop.
+MODEL_CALLS_A_REPLY = 6
+# The journal is safe before a side effect is asked for, as a rule; a caller does not wait longer for a sick NATS.
+JOURNAL_WITHIN_S = 0.3
+
+
+class Reply:
+    """Runs as a task of its own; `abandon` ends it, its tools excepted."""
+
+    def __init__(self, conversation: "Conversation", turn: Turn) -> None:
+        self._call = conversation
+        self.turn = turn
+        self._task: asyncio.Task[None] | None = None
+        self._filling: list[str] = []
+        self._utterances: list[Utterance] = []
+
+    def answer(self) -> None:
+        """Ask the model, do what it says, speak its answer."""
+        self._task = asyncio.create_task(self._finishing(self._answer()))
+
+    def say(self, text: str) -> None:
+        """Speak a sentence of the agent's own."""
+        self._task = asyncio.create_task(self._finishing(self._say(text)))
+
+    def abandon(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def fill(self) -> None:
+        """Say something while the caller waits: what the tool in hand says, or one of the agent's fillers in turn."""
+        fillers = self._filling or self._call.agent.fillers
+        if not fillers or (self._task is not None and self._task.done()):
+            return
+        text = fillers[self.turn.entry.index % len(fillers)]
+        utterance = self._call.open_utterance(self.turn, cacheable=True, filler=True)
+        self._feed(utterance, text)
+        utterance.end()
+
+    async def _finishing(self, work: Any) -> None:
+        try:
+            await work
+        except ModelFailed as error:
+            logger().error("model failed", call_id=self._call.facts.call_id, error=str(error))
+            await self._say(self._call.agent.trouble)
+        await self._all_audible()
+        self._call.log.reply_done(self.turn)
+        self._call.feed(ReplyDone())
+
+    async def _all_audible(self) -> None:
+        """ReplyDone must not overtake the audio."""
+        for utterance in self._utterances:
+            await utterance.audible.wait()
+            if utterance.failed and not utterance.released:
+                self._call.close_unheard(self.turn, utterance)
+
+    def _feed(self, utterance: Utterance, text: str) -> None:
+        if not utterance.written:
+            self._call.log.text_sent(self.turn, utterance.id, self._call.now())
+        utterance.feed(text)
+
+    async def _say(self, text: str) -> None:
+        utterance = self._call.open_utterance(self.turn, cacheable=True)
+        self._utterances.append(utterance)
+        self._feed(utterance, text)
+        utterance.end()
+        self._call.question_asked(text)
+        await utterance.audible.wait()
+
+    async def _answer(self) -> None:
+        if self._call.tool_tasks:
+            await asyncio.wait(self._call.tool_tasks)
+        for _ in range(MODEL_CALLS_A_REPLY):
+            calls = await self._speak_model()
+            if not calls:
+                return
+            if await self._run_tools(calls):
+                return
+        raise ModelFailed(f"no answer after {MODEL_CALLS_A_REPLY} model calls in one turn")
+
+    # The model.
+
+    async def _speak_model(self) -> list[ModelCall]:
+        """One model call, spoken while it is generated; returns the tools it asks for."""
+        agent = self._call.agent
+        calls: list[ModelCall] = []
+        utterance: Utterance | None = None
+        span = tracer().start_span(
+            f"{names.MODEL} {agent.model}",
+            context=set_span_in_context(self.turn.span),
+            attributes={names.CALL_ID: self._call.facts.call_id, names.MODEL_NAME: agent.model},
+        )
+        started_us = self._call.now()
+        try:
+            pieces = stream_chat(
+                agent.model,
+                self._call.history.messages(),
+                self._call.tools.openai_tools(),
+                self._call.model_arguments(),
+            )
+            async with contextlib.aclosing(pieces):
+                async for piece in pieces:
+                    if isinstance(piece, ModelCall):
+                        calls.append(piece)
+                        continue
+                    if utterance is None:
+                        span.set_attribute(names.MODEL_FIRST_TOKEN_MS, (self._call.now() - started_us) / 1000)
+                        utterance = self._call.open_utterance(self.turn)
+                        self._utterances.append(utterance)
+                    self._feed(utterance, piece)
+        except ModelFailed as error:
+            span.set_status(StatusCode.ERROR, str(error))
+            raise
+        finally:
+            span.end()
+            if utterance is not None:
+                utterance.end()
+                self._call.question_asked(utterance.written)
+        if utterance is None and not calls:
+            raise ModelFailed(f"{agent.model} returned neither words nor a tool call")
+        return calls
+
+    # Tools.
+
+    async def _run_tools(self, calls: list[ModelCall]) -> bool:
+        """True when the reply ends with these."""
+        self._call.history.agent_calls([call.message() for call in calls])
+        ending = False
+        for call in calls:
+            if call.name == END_CALL:
+                self._call.history.tool_answered(call.id, json.dumps({"ok": True}))
+                self._call.feed(Closing())
+                ending = True
+            elif call.name == TRANSFER_TO_PERSON:
+                ending = await self._transfer(call) or ending
+            else:
+                await self._run_tool(call)
+        return ending
+
+    async def _run_tool(self, call: ModelCall) -> None:
+        """The result is kept even when the reply is abandoned meanwhile (agents#3702)."""
+        self._filling = [self._call.tools.declaration(call.name).say_while] if call.name in self._call.tools else []
+        self._filling = [text for text in self._filling if text]
+        self.turn.tool_since_us = self._call.now()
+        task = asyncio.create_task(self._tool(call))
+        self._call.tool_tasks.add(task)
+        task.add_done_callback(self._call.tool_tasks.discard)
+        try:
+            await asyncio.shield(task)
+        finally:
+            self.turn.tool_us += self._call.now() - self.turn.tool_since_us
+            self.turn.tool_since_us = 0
+            self._filling = []
+
+    async def _tool(self, call: ModelCall) -> None:
+        conversation, journal = self._call, self._call.journal
+        entry = journal.journal.tools.add(
+            idempotency_key=uuid.uuid4().hex,
+            name=call.name,
+            arguments_json=call.arguments,
+            state=ToolState.TOOL_STATE_REQUESTED,
+            turn_index=self.turn.entry.index,
+        )
+        journal.journal.messages_json = conversation.history.to_json()
+        number = journal.save()
+        if call.name in conversation.tools and conversation.tools.declaration(call.name).side_effect:
+            await journal.written(number, JOURNAL_WITHIN_S)
+        with tracer().start_as_current_span(
+            f"{names.TOOL} {call.name}",
+            context=set_span_in_context(self.turn.span),
+            attributes={names.CALL_ID: conversation.facts.call_id, names.TOOL_NAME: call.name},
+        ) as span:
+            content, ok = await self._tool_content(call, entry)
+            span.set_attribute(names.TOOL_OK, ok)
+        entry.result_json = content
+        entry.state = ToolState.TOOL_STATE_SUCCEEDED if ok else ToolState.TOOL_STATE_FAILED
+        conversation.history.tool_answered(call.id, content)
+        journal.journal.messages_json = conversation.history.to_json()
+        journal.save()
+        conversation.notify(CallNotice(tool=entry))
+
+    async def _tool_content(self, call: ModelCall, entry: JournalTool) -> tuple[str, bool]:
+        try:
+            arguments = json.loads(call.arguments or "{}")
+        except json.JSONDecodeError as error:
+            return json.dumps({"ok": False, "code": "invalid_arguments", "error": f"not JSON: {error}"}), False
+        result = await self._call.tools.call(call.name, arguments, entry.idempotency_key)
+        return result.content(), result.ok
+
+    async def _transfer(self, call: ModelCall) -> bool:
+        """True when a person has the caller."""
+        escalation = self._call.agent.escalation
+        if escalation is None:
+            self._call.history.tool_answered(call.id, json.dumps({"ok": False, "code": "nobody", "error": "no people"}))
+            return False
+        if not self.turn.answer_audible:
+            await self._say(escalation.say)
+        await self._heard()
+        outcome = await hand_over(self._call, self.turn, call, escalation)
+        self._call.history.tool_answered(call.id, outcome.content())
+        return outcome.over
+
+    async def _heard(self) -> None:
+        """The caller must not be moved in the middle of a sentence."""
+        for utterance in self._utterances:
+            await utterance.closed.wait()

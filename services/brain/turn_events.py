@@ -1,0 +1,151 @@
+"""What goes into the turn machine and what comes out of it. Times are call times in microseconds."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+# Events.
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    utterance: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    utterance: int
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The words of an utterance; empty text for none."""
+
+    utterance: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audible:
+    """Agent audio of this utterance is ready to be released."""
+
+    utterance_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The caller heard the last of this utterance, or it was stopped."""
+
+    utterance_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyBegan:
+    """The agent speaks by itself: greeting, or going on after a transfer came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDone:
+    """Nothing more will be said in this reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The reply in hand is the last: hang up when it was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBegan:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReturned:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    pass
+
+
+Event = (
+    SpeechStarted
+    | SpeechStopped
+    | Transcript
+    | Digit
+    | Audible
+    | Played
+    | ReplyBegan
+    | ReplyDone
+    | Closing
+    | TransferBegan
+    | TransferReturned
+    | HungUp
+)
+
+# Outputs.
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """The caller's turn is over: answer `text`.
+
+    With `amends` the caller went on before any of the last answer was heard: `text` holds those words too, `added` the
+    new ones alone.
+    """
+
+    text: str
+    added: str
+    started_us: int
+    stopped_us: int
+    amends: bool = False
+
+
+class Say(Enum):
+    """Sentences of the agent's own that no model is asked for."""
+
+    MISSED = auto()
+    FILLER = auto()
+    STILL_THERE = auto()
+    GOODBYE = auto()
+    TROUBLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    utterance_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Silence now; the position is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on from a word boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopSpeaking:
+    """The caller took the turn: forget what was not heard, and stop making more of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What the caller's side made was no turn: a cough, a click, an "mm-hm"."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    pass
+
+
+Output = Respond | Say | Release | Pause | Resume | StopSpeaking | Ignored | HangUp

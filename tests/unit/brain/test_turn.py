@@ -1,0 +1,394 @@
+"""The turn machine as tables: what happens, at which millisecond of call time, and what follows."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.brain.endpoint import Expected
+from services.brain.turn import State, TurnMachine
+from services.brain.turn_events import (
+    Audible,
+    Closing,
+    Digit,
+    Event,
+    HangUp,
+    HungUp,
+    Ignored,
+    Output,
+    Pause,
+    Played,
+    Release,
+    ReplyBegan,
+    ReplyDone,
+    Respond,
+    Resume,
+    Say,
+    SpeechStarted,
+    SpeechStopped,
+    StopSpeaking,
+    Transcript,
+    TransferBegan,
+    TransferReturned,
+)
+
+Row = tuple[int, Event | None, list[Output]]
+
+
+def start(ms: int, utterance: int = 1) -> SpeechStarted:
+    return SpeechStarted(utterance, ms * 1000)
+
+
+def stop(ms: int, utterance: int = 1) -> SpeechStopped:
+    return SpeechStopped(utterance, ms * 1000)
+
+
+def words(text: str, utterance: int = 1) -> Transcript:
+    return Transcript(utterance, text)
+
+
+def respond(text: str, started: int, stopped: int) -> Respond:
+    return Respond(text, text, started * 1000, stopped * 1000)
+
+
+def play(machine: TurnMachine, rows: list[Row]) -> None:
+    """Feeds (ms, event or None for "time passes", expected outputs); timers run when their time has come."""
+    for ms, event, expected in rows:
+        outputs = run_to(machine, ms)
+        if event is not None:
+            outputs += machine.handle(event, ms * 1000)
+        assert outputs == expected, f"at {ms} ms"
+
+
+def run_to(machine: TurnMachine, ms: int) -> list[Output]:
+    outputs: list[Output] = []
+    while (deadline := machine.next_deadline()) is not None and deadline <= ms * 1000:
+        outputs += machine.expire(deadline)
+    return outputs
+
+
+GREETING: list[Row] = [
+    (0, ReplyBegan(), []),
+    (30, Audible(1), [Release(1)]),
+    (31, ReplyDone(), []),
+    (2000, Played(1), []),
+]
+QUESTION: list[Row] = [
+    (3000, start(2900), []),
+    (4200, stop(4000), []),
+    (4350, words("What are your opening hours?"), []),
+    (4550, None, [respond("What are your opening hours?", 2900, 4000)]),
+]
+ANSWER: list[Row] = [
+    (4600, Audible(2), [Release(2)]),
+    (4601, ReplyDone(), []),
+]
+
+
+def test_simple_turn() -> None:
+    machine = TurnMachine()
+    play(machine, [*GREETING, *QUESTION, *ANSWER, (7000, Played(2), [])])
+    assert machine.state is State.LISTENING
+
+
+def test_transcript_later_than_the_silence_decides_at_once() -> None:
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            (3000, start(2900), []),
+            (4200, stop(4000), []),
+            (4900, words("Hi."), [respond("Hi.", 2900, 4000)]),
+        ],
+    )
+
+
+def test_pause_inside_a_turn_joins_its_words() -> None:
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            (3000, start(2900), []),
+            (4200, stop(4000), []),
+            (4300, start(4250, 2), []),
+            (4400, words("My number is"), []),
+            (5600, stop(5400, 2), []),
+            (5800, words("five five five.", 2), []),
+            (5950, None, [respond("My number is five five five.", 2900, 5400)]),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "silence_ms"),
+    [
+        ("I'd like an appointment.", Expected.ANYTHING, 550),
+        ("I'd like to come on", Expected.ANYTHING, 1200),
+        ("Next Tuesday, um...", Expected.ANYTHING, 1200),
+        ("555 01", Expected.DIGITS, 1000),
+        ("555 0142 789.", Expected.DIGITS, 550),
+        ("K O W", Expected.SPELLING, 800),
+        ("Yes.", Expected.YES_OR_NO, 450),
+    ],
+)
+def test_silence_that_ends_a_turn(text: str, expected: Expected, silence_ms: int) -> None:
+    """agents#3701: telephone numbers and e-mails are not cut off."""
+    machine = TurnMachine(expected=expected)
+    play(
+        machine,
+        [
+            *GREETING,
+            (3000, start(2900), []),
+            (4200, stop(4000), []),
+            (4250, words(text), []),
+            (4000 + silence_ms - 1, None, []),
+            (4000 + silence_ms, None, [respond(text, 2900, 4000)]),
+        ],
+    )
+
+
+def test_speech_without_words_is_answered() -> None:
+    """pipecat#5240: VAD fires and ASR is empty."""
+    play(TurnMachine(), [*GREETING, (3000, start(2900), []), (4200, stop(3500), []), (4300, words(""), [Say.MISSED])])
+
+
+def test_a_cough_is_not_answered() -> None:
+    machine = TurnMachine()
+    play(machine, [*GREETING, (3000, start(2900), []), (3300, stop(3100), []), (3400, words(""), [Ignored()])])
+    assert machine.state is State.LISTENING
+
+
+def test_a_transcript_that_never_comes_is_waited_for_a_bounded_time() -> None:
+    play(TurnMachine(), [*GREETING, (3000, start(2900), []), (4200, stop(4000), []), (7200, None, [Say.MISSED])])
+
+
+def test_interruption_by_words() -> None:
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            *QUESTION,
+            *ANSWER,
+            (5100, start(5000), [Pause()]),
+            (5600, stop(5400), []),
+            (5700, words("No, wait."), [StopSpeaking()]),
+            (5950, None, [respond("No, wait.", 5000, 5400)]),
+        ],
+    )
+
+
+def test_long_speech_interrupts_before_its_words_are_known() -> None:
+    machine = TurnMachine()
+    play(machine, [*GREETING, *QUESTION, *ANSWER, (5100, start(5000), [Pause()]), (5900, None, [StopSpeaking()])])
+    assert machine.state is State.HEARING
+    play(
+        machine,
+        [
+            (7000, stop(6800), []),
+            (7200, words("Actually I want to book."), []),
+            (7350, None, [respond("Actually I want to book.", 5000, 6800)]),
+        ],
+    )
+
+
+@pytest.mark.parametrize("text", ["", "Mm-hm.", "Okay.", "Uh-huh, yeah.", "I see."])
+def test_backchannels_and_coughs_do_not_interrupt(text: str) -> None:
+    """agents#1229, AVA#467: mute after a cough."""
+    machine = TurnMachine()
+    play(
+        machine,
+        [
+            *GREETING,
+            *QUESTION,
+            *ANSWER,
+            (5100, start(5000), [Pause()]),
+            (5500, stop(5300), []),
+            (5600, words(text), [Ignored(), Resume()]),
+            (9000, Played(2), []),
+        ],
+    )
+    assert machine.state is State.LISTENING
+
+
+def test_yes_over_the_last_words_is_an_answer() -> None:
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            *QUESTION,
+            *ANSWER,
+            (5100, start(5000), [Pause()]),
+            (5500, stop(5300), []),
+            (5600, words("Yes."), [Ignored(), Resume()]),
+            (5900, Played(2), [respond("Yes.", 5000, 5300)]),
+        ],
+    )
+
+
+def test_caller_goes_on_before_the_answer_is_heard() -> None:
+    machine = TurnMachine()
+    play(
+        machine,
+        [
+            *GREETING,
+            *QUESTION,
+            (4700, start(4650, 2), []),
+            (4750, Audible(2), []),
+            (5500, stop(5300, 2), []),
+            (5600, words("On Saturday.", 2), [StopSpeaking()]),
+        ],
+    )
+    text = "What are your opening hours? On Saturday."
+    assert run_to(machine, 5850) == [Respond(text, "On Saturday.", 2900_000, 5300_000, amends=True)]
+
+
+def test_a_sound_while_thinking_holds_the_answer_back_only_until_it_is_clear() -> None:
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            *QUESTION,
+            (4700, start(4650, 2), []),
+            (4750, Audible(2), []),
+            (5000, stop(4900, 2), []),
+            (5100, words("", 2), [Ignored(), Release(2)]),
+        ],
+    )
+
+
+def test_slow_answer_is_bridged_by_fillers_and_then_apologised_for() -> None:
+    machine = TurnMachine()
+    play(machine, [*GREETING, *QUESTION, (5450, None, [Say.FILLER]), (5500, Audible(2), [Release(2)])])
+    play(
+        machine,
+        [(6500, Played(2), []), (12500, None, [Say.FILLER]), (21500, None, [Say.FILLER, StopSpeaking(), Say.TROUBLE])],
+    )
+
+
+def test_silent_caller_is_asked_and_then_let_go() -> None:
+    machine = TurnMachine()
+    play(machine, [*GREETING, (10000, None, [Say.STILL_THERE])])
+    play(machine, [(10050, Audible(2), [Release(2)]), (10051, ReplyDone(), []), (11000, Played(2), [])])
+    play(machine, [(19000, None, [Say.STILL_THERE]), (19050, Audible(3), [Release(3)]), (19051, ReplyDone(), [])])
+    play(machine, [(20000, Played(3), []), (28000, None, [Say.GOODBYE]), (28050, Audible(4), [Release(4)])])
+    play(machine, [(28051, ReplyDone(), []), (30000, Played(4), [HangUp()])])
+    assert machine.state is State.ENDED
+
+
+def test_goodbye_hangs_up_when_it_was_heard() -> None:
+    play(TurnMachine(), [*GREETING, *QUESTION, (4580, Closing(), []), *ANSWER, (6000, Played(2), [HangUp()])])
+
+
+def test_a_wish_after_goodbye_keeps_the_call() -> None:
+    machine = TurnMachine()
+    play(
+        machine,
+        [
+            *GREETING,
+            *QUESTION,
+            (4580, Closing(), []),
+            *ANSWER,
+            (5100, start(5000), [Pause()]),
+            (5600, stop(5400), []),
+            (5700, words("One more question."), [StopSpeaking()]),
+            (5950, None, [respond("One more question.", 5000, 5400)]),
+            (6000, Audible(3), [Release(3)]),
+            (6001, ReplyDone(), []),
+            (8000, Played(3), []),
+        ],
+    )
+    assert machine.state is State.LISTENING
+
+
+def test_digits_are_a_turn() -> None:
+    """pipecat#4436: DTMF reaches the dialogue."""
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            (3000, Digit("5"), []),
+            (3500, Digit("5"), []),
+            (4000, Digit("1"), []),
+            (6500, None, [respond("551", 3000, 6500)]),
+        ],
+    )
+
+
+def test_hash_ends_digits_and_digits_interrupt() -> None:
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            *QUESTION,
+            *ANSWER,
+            (5000, Digit("0"), [StopSpeaking()]),
+            (5200, Digit("#"), [respond("0", 5000, 5200)]),
+        ],
+    )
+
+
+def test_nothing_is_said_or_heard_while_transferring() -> None:
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            *QUESTION,
+            (4600, TransferBegan(), []),
+            (6000, start(5900), []),
+            (6500, stop(6400), []),
+            (6600, words("Hello?"), []),
+            (30000, TransferReturned(), []),
+            (30050, Audible(3), [Release(3)]),
+            (30051, ReplyDone(), []),
+            (32000, Played(3), []),
+        ],
+    )
+
+
+def test_nothing_follows_a_hang_up() -> None:
+    machine = TurnMachine()
+    play(machine, [*GREETING, *QUESTION, (4600, HungUp(), []), (4700, Audible(2), []), (60000, None, [])])
+    assert machine.next_deadline() is None
+
+
+_EVENTS = st.one_of(
+    st.builds(lambda n, t: ("start", n, t), st.integers(1, 4), st.integers(0, 100)),
+    st.builds(lambda n, t: ("stop", n, t), st.integers(1, 4), st.integers(0, 100)),
+    st.builds(lambda n, t: ("words", n, t), st.integers(1, 4), st.sampled_from(["", "Yes.", "book an appointment"])),
+    st.builds(lambda n: ("audible", n, 0), st.integers(1, 5)),
+    st.builds(lambda n: ("played", n, 0), st.integers(1, 5)),
+    st.sampled_from(
+        [("done", 0, 0), ("began", 0, 0), ("closing", 0, 0), ("digit", 0, 0), ("away", 0, 0), ("back", 0, 0)]
+    ),
+)
+
+
+def _event(kind: str, number: int, at_us: int, text: str) -> Event:
+    events: dict[str, Event] = {
+        "start": SpeechStarted(number, at_us),
+        "stop": SpeechStopped(number, at_us),
+        "words": Transcript(number, text),
+        "audible": Audible(number),
+        "played": Played(number),
+        "done": ReplyDone(),
+        "began": ReplyBegan(),
+        "closing": Closing(),
+        "digit": Digit("1"),
+        "away": TransferBegan(),
+        "back": TransferReturned(),
+    }
+    return events[kind]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3000), _EVENTS), max_size=60))
+def test_the_machine_never_stalls(steps: list[tuple[int, tuple[str, int, object]]]) -> None:
+    """Whatever comes in whatever order: no error, and unless the call is over somebody has a timer running."""
+    machine, now_ms = TurnMachine(), 0
+    machine.handle(ReplyBegan(), 0)
+    for pause_ms, (kind, number, value) in steps:
+        now_ms += pause_ms
+        run_to(machine, now_ms)
+        event = _event(kind, number, now_ms * 1000, str(value))
+        machine.handle(event, now_ms * 1000)
+        waits_for_others = machine.state in (State.ENDED, State.TRANSFERRING, State.SPEAKING, State.HEARING)
+        assert waits_for_others or machine.next_deadline() is not None, machine.state
