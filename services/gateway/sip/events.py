@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.gateway.sip.call import Call
-
-Address = tuple[str, int]
-"""IP address (no brackets for IPv6) and UDP port."""
+from services.gateway.sip.transport import Send
 
 
 class EndReason(Enum):
@@ -24,14 +22,6 @@ class EndReason(Enum):
     """Our 200 was never acknowledged within 64*T1 (RFC 3261 §13.3.1.4); the BYE is on its way."""
     DIALOG_GONE = "dialog_gone"
     """The peer answered a request of ours with 481: it no longer knows the call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Put this datagram on the wire now."""
-
-    data: bytes
-    destination: Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from urllib.parse import quote, unquote
 
 # RFC 3261 §25.1: unreserved and user-unreserved go unescaped in the user part.
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
+_PASSWORD_SAFE = "-_.!~*'()&=+$,"
 _PARAM_SAFE = "-_.!~*'()[]/:&+$"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?|[A-Za-z0-9]")
 _IPV6_REFERENCE = re.compile(r"\[[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?\]")
+# A whole quoted string, a whole bracket, the separator, or the beginning of what never ends.
+_SPLIT = {separator: re.compile(rf'"(?:[^"\\]|\\.)*"|<[^>]*>|["<]|{separator}', re.DOTALL) for separator in (",", ";")}
+_UNTERMINATED = {'"': "quoted string", "<": "angle bracket"}
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 
 
@@ -24,28 +28,16 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
 
     Raises UriError on an unterminated quote or bracket (RFC 4475 §3.1.2.6).
     """
+    if '"' not in text and "<" not in text:
+        return [part.strip() for part in text.split(separator)]
     parts: list[str] = []
-    start = position = 0
-    quoted = bracketed = False
-    while position < len(text):
-        character = text[position]
-        if quoted:
-            if character == "\\":
-                position += 1
-            elif character == '"':
-                quoted = False
-        elif character == '"' and not bracketed:
-            quoted = True
-        elif character == "<":
-            bracketed = True
-        elif character == ">":
-            bracketed = False
-        elif character == separator and not bracketed:
-            parts.append(text[start:position].strip())
-            start = position + 1
-        position += 1
-    if quoted or bracketed:
-        raise UriError(f"unterminated {'quoted string' if quoted else 'angle bracket'} in {text!r}")
+    start = 0
+    for match in _SPLIT[separator].finditer(text):
+        if match[0] == separator:
+            parts.append(text[start : match.start()].strip())
+            start = match.end()
+        elif len(match[0]) == 1:
+            raise UriError(f"unterminated {_UNTERMINATED[match[0]]} in {text!r}")
     parts.append(text[start:].strip())
     return parts
 
@@ -136,10 +128,8 @@ class SipUri:
         if scheme not in ("sip", "sips"):
             raise UriError(f"not a SIP URI: {text!r}")
         rest = text[len(scheme) + 1 :]
-        # The user part may hold ";" and "?" (RFC 4475 §3.1.1.13, semiuri), so it is cut off first.
+        # The user part may hold ";" and "?" (RFC 4475 §3.1.1.13), so it is cut off first.
         userinfo, at, hostpart = rest.rpartition("@")
-        if at and ("?" in userinfo.partition("@")[0] and "@" in userinfo):
-            userinfo, at, hostpart = rest.partition("@")
         user, colon, password = userinfo.partition(":")
         if at and not user:
             raise UriError(f"empty user in {text!r}")
@@ -149,10 +139,13 @@ class SipUri:
         return cls(
             host=host,
             port=port,
-            user=unquote(user),
-            password=unquote(password) if colon else None,
+            user=_unescape(user),
+            password=_unescape(password) if colon else None,
             scheme=scheme,
-            parameters={name: None if v is None else unquote(v) for name, v in parse_parameters(parameter_texts).items()},
+            parameters={
+                name: None if value is None else _unescape(value)
+                for name, value in parse_parameters(parameter_texts).items()
+            },
             headers=headers,
         )
 
@@ -162,11 +155,11 @@ class SipUri:
         return "lr" in self.parameters
 
     def __str__(self) -> str:
-        user = quote(self.user, safe=_USER_SAFE)
+        user = quote(self.user, safe=_USER_SAFE, errors="surrogateescape")
         if self.password is not None:
-            user += ":" + quote(self.password, safe="-_.!~*'()&=+$,")
+            user += ":" + quote(self.password, safe=_PASSWORD_SAFE, errors="surrogateescape")
         parameters = "".join(
-            f";{name}" if value is None else f";{name}={quote(value, safe=_PARAM_SAFE)}"
+            f";{name}" if value is None else f";{name}={quote(value, safe=_PARAM_SAFE, errors='surrogateescape')}"
             for name, value in self.parameters.items()
         )
         headers = f"?{self.headers}" if self.headers else ""
@@ -212,13 +205,18 @@ class NameAddr:
         return user_of(self.uri)
 
     def __str__(self) -> str:
-        name = ""
+        display = ""
         if self.display_name:
-            name = '"' + self.display_name.replace("\\", "\\\\").replace('"', '\\"') + '" '
+            display = '"' + self.display_name.replace("\\", "\\\\").replace('"', '\\"') + '" '
         parameters = "".join(
-            f";{key}" if value is None else f";{key}={_quote_unless_token(value)}" for key, value in self.parameters.items()
+            f";{name}" if value is None else f";{name}={_quote_unless_token(value)}"
+            for name, value in self.parameters.items()
         )
-        return f"{name}<{self.uri}>{parameters}"
+        return f"{display}<{self.uri}>{parameters}"
+
+
+def _unescape(text: str) -> str:
+    return unquote(text, errors="surrogateescape")
 
 
 def _unquote_string(text: str) -> str:

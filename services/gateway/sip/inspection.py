@@ -1,0 +1,40 @@
+"""Whether a request can be served at all (RFC 3261 §8.2.1 method inspection, §8.2.2 header inspection)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.gateway.sip.header import HeaderError
+from services.gateway.sip.message import Request
+from services.gateway.sip.uri import SipUri, UriError, scheme_of
+
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "NOTIFY")
+ALLOW = ("Allow", ", ".join(METHODS))
+SUPPORTED = ("Supported", "")
+"""No extension needs the peer's consent yet."""
+
+Fields = Sequence[tuple[str, str]]
+
+
+def refusal(request: Request, merged: bool) -> tuple[int, Fields] | None:
+    """Status and headers to refuse with, or None. Not for ACK and CANCEL, which are never refused so."""
+    if merged:
+        return 482, ()
+    in_dialog = request.to.tag is not None
+    # A BYE that used up its hops has still arrived: refusing it would leave the call standing.
+    if request.max_forwards == 0 and not in_dialog:
+        return 483, ()
+    try:
+        scheme = scheme_of(request.uri)
+        if scheme not in ("sip", "sips", "tel"):
+            return 416, ()
+        if scheme != "tel":
+            SipUri.parse(request.uri)
+        required = request.headers.values("Require")
+    except (UriError, HeaderError):
+        return 400, ()
+    if request.method not in METHODS:
+        return 405, (ALLOW,)
+    if required:
+        return 420, (("Unsupported", ", ".join(required)),)
+    return None

@@ -1,0 +1,44 @@
+"""The subscription that a REFER of ours makes (RFC 3515)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.gateway.sip.body import media_type, status_line
+from services.gateway.sip.message import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one NOTIFY says. `status` None: the subscription ended and nothing was said of the transfer."""
+
+    status: int | None
+    reason: str
+    final: bool
+
+
+class Referral:
+    """One REFER and its NOTIFYs, which may overtake the 202 (RFC 3515 §2.4.4)."""
+
+    def __init__(self, cseq: int) -> None:
+        self.cseq = cseq
+        self.over = False
+        """The subscription is terminated: further NOTIFYs belong to nobody."""
+        self._final = False
+
+    def matches(self, request: Request) -> bool:
+        """Whether a NOTIFY is for this REFER; the id is the REFER's CSeq and may be missing (§2.4.6)."""
+        _, *parameters = (request.headers.get("Event") or "").split(";")
+        ids = [value.strip() for name, _, value in (p.partition("=") for p in parameters) if name.strip() == "id"]
+        return not self.over and (not ids or ids[0] == str(self.cseq))
+
+    def notified(self, request: Request) -> Progress | None:
+        """None when it says nothing new: no status in it, or the outcome is already known."""
+        state = (request.headers.get("Subscription-State") or "").partition(";")[0].strip().lower()
+        self.over = state == "terminated"
+        line = status_line(request) if media_type(request) in ("message/sipfrag", "") else None
+        if self._final or (line is None and not self.over):
+            return None
+        status, reason = line if line is not None else (None, "")
+        self._final = self.over or (status is not None and status >= 200)
+        return Progress(status, reason, self._final)

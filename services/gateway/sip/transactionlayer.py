@@ -1,0 +1,209 @@
+"""The transaction layer (RFC 3261 §17, §18): which message belongs to which machine, where it goes, what is due."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+from services.gateway.sip.dialog import SuccessRetransmission
+from services.gateway.sip.message import Request, Response, SipParseError, parse
+from services.gateway.sip.transaction import (
+    Action,
+    ClientTransaction,
+    Deliver,
+    InviteServerTransaction,
+    NonInviteClientTransaction,
+    NonInviteServerTransaction,
+    ServerTransaction,
+    SetTimer,
+    Terminated,
+    TimedOut,
+    Timers,
+    Transmit,
+)
+from services.gateway.sip.transport import Address, Send, reply_address
+
+_Key = tuple[str, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """A machine at work, and where its messages go."""
+
+    machine: ServerTransaction | ClientTransaction | SuccessRetransmission
+    destination: Address
+    key: _Key = ()
+    merge_key: _Key = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request that opened a server transaction."""
+
+    running: Running
+    request: Request
+    merged: bool
+    """The same request is here already by another path (§8.2.2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """An ACK that belongs to no INVITE transaction, or to one that was accepted: it is for the dialog."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    running: Running
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The machine gave up: nobody answered or acknowledged."""
+
+    running: Running
+
+
+Indication = Arrived | Acknowledged | Responded | Expired
+
+
+class TransactionLayer:
+    """Holds every machine, its timers, and nothing that is over."""
+
+    def __init__(self, timers: Timers, ids: Callable[[], str]) -> None:
+        self.timers = timers
+        self._ids = ids
+        self._servers: dict[_Key, Running] = {}
+        self._clients: dict[_Key, Running] = {}
+        self._merge: dict[_Key, Running] = {}
+        self._heap: list[tuple[float, int, Running, str]] = []
+        self._order = count()
+
+    @property
+    def held(self) -> int:
+        """Machines and timers that are still held."""
+        return len(self._servers) + len(self._clients) + len(self._merge) + len(self._heap)
+
+    def receive(self, data: bytes, source: Address, now: float) -> list[Send | Indication]:
+        if not data.strip(b"\r\n\0 "):
+            return []  # Keep-alive (RFC 5626 §3.5.1; some phones send a NUL).
+        try:
+            message = parse(data)
+        except SipParseError as error:
+            return self._refuse(error, source)
+        if isinstance(message, Response):
+            running = self._clients.get((message.via.branch or "", message.cseq.method))
+            if running is None or not isinstance(running.machine, ClientTransaction):
+                return []
+            return self.perform(running, running.machine.receive(message, now))
+        return self._receive_request(message, source, now)
+
+    def _receive_request(self, request: Request, source: Address, now: float) -> list[Send | Indication]:
+        key = _server_key(request, request.method)
+        request.mark_received(*source)
+        running = self._servers.get(key)
+        if running is not None and isinstance(running.machine, ServerTransaction):
+            return self.perform(running, running.machine.receive(request, now))
+        if request.method == "ACK":
+            return [Acknowledged(request)]
+        machine = (InviteServerTransaction if request.method == "INVITE" else NonInviteServerTransaction)(
+            request, self.timers
+        )
+        merge_key: _Key = ()
+        if request.to.tag is None and request.method != "CANCEL":
+            merge_key = (request.call_id, request.from_.tag or "", str(request.cseq))
+        running = self._servers[key] = Running(machine, reply_address(request, source), key, merge_key)
+        merged = bool(merge_key) and self._merge.setdefault(merge_key, running) is not running
+        return [Arrived(running, request, merged)]
+
+    def invite_of(self, cancel: Request) -> Running | None:
+        """The INVITE transaction that a CANCEL means (§9.2)."""
+        return self._servers.get(_server_key(cancel, "INVITE"))
+
+    def respond(self, running: Running, response: Response, now: float) -> list[Send | Indication]:
+        assert isinstance(running.machine, ServerTransaction)
+        return self.perform(running, running.machine.respond(response, now))
+
+    def request(self, request: Request, destination: Address, now: float) -> tuple[Running, list[Send | Indication]]:
+        """Sends a request (not INVITE) in a new client transaction."""
+        key = (request.via.branch or "", request.method)
+        machine = NonInviteClientTransaction(request, self.timers)
+        running = self._clients[key] = Running(machine, destination, key)
+        return running, self.perform(running, machine.start(now))
+
+    def repeat(self, response: Response, destination: Address, now: float) -> Running:
+        """Keeps a 2xx to an INVITE going until it is acknowledged."""
+        machine = SuccessRetransmission(response, self.timers)
+        running = Running(machine, destination)
+        self.perform(running, machine.start(now))
+        return running
+
+    def stop_repeating(self, running: Running) -> None:
+        assert isinstance(running.machine, SuccessRetransmission)
+        running.machine.stop()
+
+    def next_deadline(self) -> float | None:
+        return self._heap[0][0] if self._heap else None
+
+    def expire(self, now: float) -> list[Send | Indication]:
+        results: list[Send | Indication] = []
+        while self._heap and self._heap[0][0] <= now:
+            _, _, running, name = heapq.heappop(self._heap)
+            # With `now`, not the timer's own time: after a stall one retransmission is wanted, not a burst.
+            results += self.perform(running, running.machine.expire(name, now))
+        return results
+
+    def perform(self, running: Running, actions: list[Action]) -> list[Send | Indication]:
+        results: list[Send | Indication] = []
+        for action in actions:
+            match action:
+                case Transmit(message):
+                    results.append(Send(message.encode(), running.destination))
+                case SetTimer(name, at):
+                    heapq.heappush(self._heap, (at, next(self._order), running, name))
+                case Deliver(message):
+                    results.append(
+                        Acknowledged(message) if isinstance(message, Request) else Responded(running, message)
+                    )
+                case TimedOut():
+                    results.append(Expired(running))
+                case Terminated():
+                    self._forget(running)
+        return results
+
+    def _forget(self, running: Running) -> None:
+        table = self._servers if isinstance(running.machine, ServerTransaction) else self._clients
+        table.pop(running.key, None)
+        if self._merge.get(running.merge_key) is running:
+            del self._merge[running.merge_key]
+
+    def _refuse(self, error: SipParseError, source: Address) -> list[Send | Indication]:
+        """Answers a malformed request without keeping state, where enough of it can be read (§8.2.7)."""
+        request = error.request
+        if request is None or request.method == "ACK":
+            return []
+        if any(request.headers.get(name) is None for name in ("From", "To", "Call-ID", "CSeq")):
+            return []
+        try:
+            request.mark_received(*source)
+        except SipParseError:
+            return []
+        try:
+            response = Response.to_request(request, error.status, self._ids(), error.reason)
+        except SipParseError:
+            response = Response.to_request(request, error.status, None, error.reason)
+        return [Send(response.encode(), reply_address(request, source))]
+
+
+def _server_key(request: Request, method: str) -> _Key:
+    """§17.2.3: branch, sent-by and method; without a usable branch what RFC 2543 matched by."""
+    method = "INVITE" if method == "ACK" else method
+    via = request.via
+    if via.branch is not None:
+        return via.branch, via.host, str(via.port), method
+    sent_by = f"{via.host}:{via.port};{via.parameters.get('branch')}"
+    return request.uri, request.call_id, request.from_.tag or "", str(request.cseq.number), sent_by, method

@@ -1,0 +1,165 @@
+"""A scripted caller, a fake clock and a user agent joined by a perfect wire."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from services.gateway.sip.call import Call
+from services.gateway.sip.events import CallEnded, IncomingCall, Output, Send
+from services.gateway.sip.message import Request, Response, parse
+from services.gateway.sip.useragent import UserAgent
+
+OURS = ("192.0.2.1", 5060)
+THEIRS = ("198.51.100.7", 5060)
+OFFER = b"v=0\r\no=- 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8\r\n"
+ANSWER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
+
+
+class Line:
+    """Say `line.invite()`, `line.answer()`, `line.ack()` …; read `line.statuses`, `line.requests`, `line.events`."""
+
+    def __init__(self) -> None:
+        numbers = count(1)
+        self.agent = UserAgent(OURS, ids=lambda: f"id{next(numbers)}")
+        self.now = 0.0
+        self.sent: list[Send] = []
+        self.sent_at: list[float] = []
+        self.events: list[Output] = []
+        self._branches = count(1)
+        self.to_tag = ""
+        self.cseq = 0
+        self.invite_request = b""
+
+    # the agent's side
+
+    def keep(self, outputs: list[Output]) -> list[Output]:
+        for output in outputs:
+            if isinstance(output, Send):
+                self.sent.append(output)
+                self.sent_at.append(self.now)
+            else:
+                self.events.append(output)
+        return outputs
+
+    def receive(self, data: bytes, source: tuple[str, int] = THEIRS) -> list[Output]:
+        return self.keep(self.agent.receive(data, source, self.now))
+
+    def run(self, until: float) -> None:
+        """Lets the clock go to `until`, firing each timer at its time."""
+        for _ in range(10_000):
+            deadline = self.agent.next_deadline()
+            if deadline is None or deadline > until:
+                break
+            self.now = max(self.now, deadline)
+            self.keep(self.agent.expire(self.now))
+        self.now = max(self.now, until)
+
+    @property
+    def call(self) -> Call:
+        return next(event.call for event in self.events if isinstance(event, IncomingCall))
+
+    @property
+    def ended(self) -> list[CallEnded]:
+        return [event for event in self.events if isinstance(event, CallEnded)]
+
+    def answer(self) -> None:
+        self.keep(self.agent.answer(self.call, ANSWER, self.now))
+
+    # what the agent sent
+
+    @property
+    def messages(self) -> list[Request | Response]:
+        return [parse(output.data) for output in self.sent]
+
+    @property
+    def statuses(self) -> list[int]:
+        return [int(output.data.split()[1]) for output in self.sent if output.data.startswith(b"SIP/2.0 ")]
+
+    @property
+    def requests(self) -> list[Request]:
+        return [message for message in self.messages if isinstance(message, Request)]
+
+    def clear(self) -> None:
+        self.sent.clear()
+        self.sent_at.clear()
+        self.events.clear()
+
+    # the caller's side
+
+    def request(
+        self,
+        method: str,
+        *,
+        cseq: int | None = None,
+        branch: str | None = None,
+        to_tag: str | None = None,
+        body: bytes = b"",
+        extra: str = "",
+        uri: str = "sip:echo@192.0.2.1",
+        content_type: str = "application/sdp",
+    ) -> bytes:
+        if cseq is None:
+            self.cseq += method not in ("ACK", "CANCEL")
+            cseq = self.cseq
+        tag = self.to_tag if to_tag is None else to_tag
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP 198.51.100.7:5060;branch={branch or f'z9hG4bKc{next(self._branches)}'};rport",
+            "Max-Forwards: 70",
+            'From: "Ada Lovelace" <sip:+4930123@198.51.100.7>;tag=theirs',
+            f"To: <sip:echo@192.0.2.1>{';tag=' + tag if tag else ''}",
+            "Call-ID: call-1@198.51.100.7",
+            f"CSeq: {cseq} {method}",
+            "Contact: <sip:ada@198.51.100.7:5062>",
+            *([f"Content-Type: {content_type}"] if body else []),
+            *([extra] if extra else []),
+            f"Content-Length: {len(body)}",
+        ]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def invite(self, body: bytes = OFFER, extra: str = "", branch: str = "z9hG4bKinvite") -> list[Output]:
+        self.invite_request = self.request("INVITE", body=body, extra=extra, branch=branch)
+        return self.receive(self.invite_request)
+
+    def ack(self, body: bytes = b"", cseq: int | None = None, branch: str | None = None) -> list[Output]:
+        final = next(m for m in reversed(self.messages) if isinstance(m, Response) and m.cseq.method == "INVITE")
+        self.to_tag = final.to.tag or ""
+        return self.receive(self.request("ACK", body=body, cseq=cseq, branch=branch))
+
+    def send(self, method: str, **options: object) -> list[Output]:
+        return self.receive(self.request(method, **options))  # type: ignore[arg-type]
+
+    def respond(self, request: Request, status: int) -> list[Output]:
+        return self.receive(Response.to_request(request, status).encode())
+
+    def establish(self) -> None:
+        """A confirmed call, with nothing left of how it came to be but the timers."""
+        self.invite()
+        call = self.call
+        self.answer()
+        self.ack()
+        self.clear()
+        self.established = call
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+@pytest.fixture(scope="session")
+def new_line() -> type[Line]:
+    """For Hypothesis, which wants a fresh one an example."""
+    return Line
+
+
+@pytest.fixture(scope="session")
+def sdp_offer() -> bytes:
+    return OFFER
+
+
+@pytest.fixture(scope="session")
+def sdp_answer() -> bytes:
+    return ANSWER
