@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 import soxr
 import yaml
-from hibari.g2p import G2P
+from hibari.g2p import G2P  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from evals.caller import ear, wav
@@ -32,12 +32,13 @@ LEVEL_DBFS = -26.0
 """Nominal active speech level on a line (ITU-T P.56, G.191)."""
 BAND_HZ = (300.0, 3400.0)
 """Pass band of a telephone channel (ITU-T G.712)."""
-MARGIN_MS = 50
-"""Silence kept before the first and after the last audible sample."""
+MARGIN_MS, TRIM_DBFS = 50, -60.0
+"""Kept before the first and after the last sample of a window at this level: a final /z/ or /s/ is weak on a line."""
 
-PRONOUNCE = {
-    "Kowalski": "kəwˈɔlski",  # the lexicon has no Polish names
-    "Mm-hm": "əmhˈəm",  # "mhm" alone renders as a breath
+PRONOUNCE = {  # word: American, British
+    "Kowalski": ("kəwˈɔlski", "kəwˈɔlski"),  # the lexicon has no Polish names
+    "Maria": ("məɹˈiə", "məɹˈiə"),  # the lexicon says mˈɑɹiə, which is heard as Mario
+    "Mm-hm": ("mm hmm", "mˌm hˈmm"),  # the lexicon's mhm comes out as a breath
 }
 
 
@@ -57,9 +58,10 @@ class Kokoro:
 
     def speak(self, text: str, voice: str) -> NDArray[np.float32]:
         """float32 samples at 24 kHz of `text` in `voice`; names that begin with b are British."""
+        british = voice.startswith("b")
         for word, phonemes in PRONOUNCE.items():
-            text = re.sub(rf"\b{word}\b", f"[{word}](/{phonemes}/)", text)
-        spoken = self._g2p[voice.startswith("b")](text)
+            text = re.sub(rf"\b{word}\b", f"[{word}](/{phonemes[british]}/)", text)
+        spoken = self._g2p[british](text)
         tokens = [self._vocabulary[one] for one in spoken if one in self._vocabulary]
         # A voice is 510 style vectors, one for each length of input.
         styles = np.fromfile(self._voices / f"{voice}.bin", np.float32).reshape(-1, STYLE_WIDTH)
@@ -76,7 +78,7 @@ def telephone(sound: NDArray[np.float32]) -> NDArray[np.int16]:
     active = power[power > power.max() * 10**-3].mean()  # within 30 dB of the loudest 20 ms: leaves the pauses out
     level = 10 ** (LEVEL_DBFS / 20) / np.sqrt(active)
     samples = np.clip(np.round(narrow * level * 32768), -32767, 32767).astype(np.int16)
-    heard = ear.stretches(samples)
+    heard = ear.stretches(samples, TRIM_DBFS)
     margin = MARGIN_MS * wav.RATE_HZ // 1000
     start = int(heard[0].from_ms * wav.RATE_HZ / 1000) - margin
     stop = int(heard[-1].to_ms * wav.RATE_HZ / 1000) + margin
