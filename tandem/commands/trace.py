@@ -1,0 +1,143 @@
+"""`tandem trace`: a call's trace as a waterfall, or the recent calls."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from services.common.telemetry.store import RecentCall, Span, StoreUnreadable, TraceReader, default_database
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXIT_MISTAKE = 2
+LAST = "last"
+# Where output is no terminal: what a page of a ticket or a mail still shows.
+PIPED_WIDTH = 120
+
+
+def trace(
+    call_id: Annotated[
+        str | None, typer.Argument(help="A call's id, or `last`; without one the recent calls are listed.")
+    ] = None,
+    database: Annotated[Path | None, typer.Option(help="The trace store; by default the one of `tandem up`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a drawing.")] = False,
+    width: Annotated[int | None, typer.Option(help="Columns, 64 or more; by default the terminal's.")] = None,
+) -> None:
+    """Draw a call's trace: who did what, when, under which parent, one time axis a turn."""
+    try:
+        with TraceReader(database or default_database()) as reader:
+            if call_id is None:
+                _list(reader.recent_calls(), as_json, width)
+                return
+            spans = _spans(reader, call_id)
+    except StoreUnreadable as error:
+        _refuse(str(error))
+    if as_json:
+        typer.echo(json.dumps(as_object(spans), ensure_ascii=False))
+        return
+    from tandem.waterfall import draw
+
+    console = _console(width)
+    for line in draw(spans, console.width):
+        console.print(line, soft_wrap=True)
+
+
+def as_object(spans: Sequence[Span]) -> dict[str, Any]:
+    """The trace for programs. Times are ms, start_ms from the first span's start. `trace_ids` has more than one entry
+    only when context was lost between services; `trace_id` is the first."""
+    first = min(span.start_ns for span in spans)
+    names = {(span.trace_id, span.span_id): span.name for span in spans}
+    trace_ids = list(dict.fromkeys(span.trace_id for span in spans))
+    return {
+        "trace_id": trace_ids[0],
+        "trace_ids": trace_ids,
+        "spans": [
+            {
+                "service": span.service,
+                "name": span.name,
+                "span_id": span.span_id,
+                "parent_id": span.parent_id or None,
+                "parent_name": names.get((span.trace_id, span.parent_id)),
+                "start_ms": (span.start_ns - first) / 1e6,
+                "duration_ms": (span.end_ns - span.start_ns) / 1e6,
+                "attributes": span.attributes,
+                "status": span.status,
+            }
+            for span in spans
+        ],
+    }
+
+
+def _spans(reader: TraceReader, call_id: str) -> list[Span]:
+    if call_id == LAST:
+        newest = reader.recent_calls(limit=1)
+        if not newest:
+            _refuse("no call has been traced yet")
+        call_id = newest[0].call_id
+    spans = reader.trace_of_call(call_id)
+    if not spans:
+        _refuse(f"no trace of a call {call_id!r}; `tandem trace` lists the recent ones")
+    return spans
+
+
+def _console(width: int | None) -> "Console":
+    from rich.console import Console
+
+    console = Console(width=width, highlight=False)
+    return console if width or console.is_terminal else Console(width=PIPED_WIDTH, highlight=False)
+
+
+def _list(calls: Sequence[RecentCall], as_json: bool, width: int | None) -> None:
+    if as_json:
+        listed = [
+            {
+                "call_id": call.call_id,
+                "trace_id": call.trace_id,
+                "started": _when(call).isoformat(),
+                "duration_ms": call.duration_ns / 1e6,
+                "agent": call.agent,
+                "turns": call.turns,
+                "spans": call.spans,
+                "errors": call.errors,
+            }
+            for call in calls
+        ]
+        typer.echo(json.dumps({"calls": listed}, ensure_ascii=False))
+        return
+    if not calls:
+        typer.echo("no call has been traced yet")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("call", no_wrap=True)
+    for heading in ("when (UTC)", "agent"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("seconds", "turns", "spans", "errors"):
+        table.add_column(heading, justify="right")
+    for call in calls:
+        table.add_row(
+            Text(call.call_id),
+            f"{_when(call):%Y-%m-%d %H:%M:%S}",
+            Text(call.agent),
+            f"{call.duration_ns / 1e9:.1f}",
+            str(call.turns),
+            str(call.spans),
+            str(call.errors),
+            style="red" if call.errors else None,
+        )
+    _console(width).print(table)
+
+
+def _when(call: RecentCall) -> datetime:
+    return datetime.fromtimestamp(call.started_ns // 1_000_000_000, UTC)
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(f"tandem trace: {message}", err=True)
+    raise typer.Exit(EXIT_MISTAKE)
