@@ -1,0 +1,42 @@
+"""One clause from text to samples for the line, by any engine."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.tts import alignment, loudness
+from services.tts.alignment import AlignedWord
+from services.tts.speech import Engine
+from services.tts.spoken import Piece, speak
+
+# Part of every cached phrase's key: raise it when what follows here changes how a clause sounds.
+RENDERING = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseAudio:
+    """A clause as the caller hears it: PCM at `rate_hz` without silence around it; words counted from its start."""
+
+    samples: NDArray[np.int16]
+    rate_hz: int
+    words: tuple[AlignedWord, ...]
+
+
+def spoken_text(pieces: list[Piece]) -> str:
+    return " ".join(piece.spoken for piece in pieces if piece.spoken)
+
+
+def render(text: str, engine: Engine, voice: str, rate_hz: int, level_dbfs: float, day_first: bool) -> ClauseAudio:
+    """Blocks for the synthesis; for a thread. Raises whatever the engine raises."""
+    pieces = speak(text, day_first)
+    said = spoken_text(pieces)
+    if not any(character.isalnum() for character in said):
+        return ClauseAudio(np.zeros(0, np.int16), rate_hz, tuple(alignment.written(pieces, [])))
+    speech = engine.synthesize(said, voice)
+    first, last = loudness.sounding(speech.samples, speech.rate_hz)
+    kept = loudness.fade(speech.samples[first:last], speech.rate_hz)
+    out = loudness.level(loudness.resample(kept, speech.rate_hz, rate_hz), rate_hz, level_dbfs)
+    spans = alignment.cut_out(speech.words, first, last)
+    spans = alignment.at_rate(spans, speech.rate_hz, rate_hz, len(out))
+    return ClauseAudio(loudness.to_pcm(out), rate_hz, tuple(alignment.written(pieces, spans)))
