@@ -15,7 +15,7 @@ class TurnMarks:
 
     speech_end_us: int = 0  # last sample of caller speech in on RTP
     stop_decided_us: int = 0  # asr: the shortest silence has passed
-    asr_us: int = 0  # asr: waiting for the model, and the pass
+    asr_us: int = 0  # asr: from that decision to the transcript; a pass that began before it costs less
     final_sent_us: int = 0
     final_received_us: int = 0
     decided_us: int = 0  # the turn machine: the turn is over

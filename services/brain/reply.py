@@ -6,7 +6,7 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import StatusCode, set_span_in_context
+from opentelemetry.trace import StatusCode, set_span_in_context, use_span
 
 from services.brain.handover import hand_over
 from services.brain.model import ModelCall, ModelFailed, stream_chat
@@ -188,13 +188,8 @@ class Reply:
         number = journal.save()
         if call.name in conversation.tools and conversation.tools.declaration(call.name).side_effect:
             await journal.written(number, JOURNAL_WITHIN_S)
-        with tracer().start_as_current_span(
-            f"{names.TOOL} {call.name}",
-            context=set_span_in_context(self.turn.span),
-            attributes={names.CALL_ID: conversation.facts.call_id, names.TOOL_NAME: call.name},
-        ) as span:
+        with use_span(self.turn.span, end_on_exit=False):
             content, ok = await self._tool_content(call, entry)
-            span.set_attribute(names.TOOL_OK, ok)
         entry.result_json = content
         entry.state = ToolState.TOOL_STATE_SUCCEEDED if ok else ToolState.TOOL_STATE_FAILED
         conversation.history.tool_answered(call.id, content)

@@ -54,6 +54,7 @@ class TurnLog:
         self._next_index = 0
         self._pending: Span | None = None
         self._stop_decided_us: dict[int, int] = {}
+        self._unheard: Turn | None = None
         self._final: FinalTranscript | None = None
         self._final_received_us = 0
         self.turns: dict[int, Turn] = {}  # by index, those not finished
@@ -91,6 +92,7 @@ class TurnLog:
         """A turn is decided (`respond`), or the agent speaks unasked (None)."""
         span = self._pending or self._start_span(respond.started_us if respond else now_us)
         self._pending = None
+        self._settle_unheard(amended=respond is not None and respond.amends)
         entry = JournalTurn(index=self._next_index)
         self._next_index += 1
         turn = Turn(entry, span)
@@ -106,6 +108,18 @@ class TurnLog:
         self.current = turn
         return turn
 
+    def _settle_unheard(self, amended: bool) -> None:
+        """A turn of whose answer nothing was heard: when the caller merely went on, it never was one of its own."""
+        turn, self._unheard = self._unheard, None
+        if turn is None:
+            return
+        if not amended:
+            self._conclude(turn)
+            return
+        self._next_index = turn.entry.index
+        turn.span.set_attribute(names.TURN_OUTCOME, "amended")
+        turn.span.end()
+
     def _mark_decision(self, turn: Turn, respond: Respond, now_us: int) -> None:
         turn.marks.decided_us = now_us
         final = self._final
@@ -114,7 +128,7 @@ class TurnLog:
         marks = turn.marks
         marks.speech_end_us = respond.stopped_us
         marks.stop_decided_us = max(self._stop_decided_us.values())
-        marks.asr_us = final.queue_us + final.decode_us
+        marks.asr_us = final.sent_call_time_us - final.requested_call_time_us
         marks.final_sent_us = final.sent_call_time_us
         marks.final_received_us = self._final_received_us
         with_parent = set_span_in_context(turn.span)
@@ -185,17 +199,24 @@ class TurnLog:
             turn.replying = False
             turn.open_utterances.clear()
             self._finish_when_done(turn)
+        self._settle_unheard(amended=False)
 
     def _finish_when_done(self, turn: Turn) -> None:
         if turn.replying or turn.open_utterances or self.turns.pop(turn.entry.index, None) is None:
             return
+        if self.current is turn:
+            self.current = None
+        if turn.entry.interrupted and turn.entry.caller_text and not turn.marks.heard_us:
+            self._unheard = turn
+        else:
+            self._conclude(turn)
+
+    def _conclude(self, turn: Turn) -> None:
         self._note_heard(turn)
         turn.span.set_attribute(names.TURN_INTERRUPTED, turn.entry.interrupted)
         if self._record_pii:
             turn.span.set_attribute(names.TURN_AGENT_TEXT, turn.entry.agent_text)
         turn.span.end()
-        if self.current is turn:
-            self.current = None
         self._turn_done(turn.entry)
 
     def record_so_far(self) -> list[JournalTurn]:

@@ -235,6 +235,7 @@ class Caller:
             start_us=stopped - 500_000,
             end_us=stopped,
             decode_us=100_000,
+            requested_call_time_us=self.now_us() - 100_000,
             sent_call_time_us=self.now_us(),
         )
         asr.put_nowait(asr_pb2.RecognizeResponse(final=final))

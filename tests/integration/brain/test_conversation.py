@@ -142,3 +142,23 @@ async def test_another_brain_goes_on_where_this_one_stopped(world: Any, openai_s
     second.hang_up()
     await second.gone()
     assert (await world.journal("q7")).owner_epoch == 2
+
+
+async def test_a_caller_who_goes_on_before_the_answer_has_one_turn(world: Any, openai_server: Any) -> None:
+    openai_server.answers += [says("Too early."), says("Closed on Saturday.")]
+    caller = world.call("q8")
+    await caller.heard()
+    openai_server.delay_s = 0.4
+    caller.says(1, "What are your opening hours?")
+    await world.until(lambda: len(openai_server.requests) == 1)
+    caller.says(2, "On Saturday.")
+    await caller.heard(2)
+    said = openai_server.requests[1]["messages"]
+    assert [m["content"] for m in said if m["role"] == "user"] == ["What are your opening hours? On Saturday."]
+    caller.hang_up()
+    await caller.gone()
+    journal = await world.journal("q8")
+    assert [(t.index, t.caller_text, t.agent_text) for t in journal.turns] == [
+        (0, "", "Hello, clinic."),
+        (1, "What are your opening hours? On Saturday.", "Closed on Saturday."),
+    ]
