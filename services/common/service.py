@@ -17,7 +17,8 @@ from services.common.rpc import AddressTaken
 from services.common.settings import ServiceSettings, SettingsInvalid, YamlFile, read_yaml
 from services.common.telemetry import log, trace
 
-SECTIONS = ("gateway", "asr", "brain", "tts", "escalation")
+# `up` is for `tandem up` alone; one file serves both.
+SECTIONS = ("gateway", "asr", "brain", "tts", "escalation", "up")
 EXIT_MISTAKE = 2
 
 S = TypeVar("S", bound=ServiceSettings)

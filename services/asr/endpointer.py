@@ -1,0 +1,236 @@
+"""When the caller begins and ceases to speak. Pure: probabilities and samples with their call times in, events out.
+
+The voice activity network says whether it is speech; energy says where exactly it begins and ends, for the network
+judges 32 ms at a time and trails what it hears.
+
+The last speech sample is the end of the last 5 ms window whose power is within SPEECH_RANGE_DB of the caller's active
+level and above the noise floor. The active level is the mean power of the 20 ms frames within 30 dB of the loudest
+(close to ITU-T P.56), over this utterance and the last LEVEL_MEMORY_S of speech before it: a phrase that dies away is
+measured by how the caller speaks, not by how it ends. Windows later than TAIL_US after the last voiced window do not
+count: a door is no speech.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.asr.vad import WINDOW_US
+
+LEVEL_US = 5_000
+"""Energy is measured over this long: shorter windows follow the pitch, longer ones blur the edge."""
+
+SPEECH_RANGE_DB = 24.0
+"""Soft consonants lie some 20 dB under the active level. With speech at -26 dBov (P.56's nominal level) the edge of
+speech is at -50 dBov, where an absolute meter on the line would set it too."""
+NOISE_MARGIN_DB = 4.0
+"""Speech must stand this far out of the noise before it: white noise in a 5 ms window at 8 kHz stays within 3 dB."""
+LEAST_DBFS = -66.0
+"""Below the idle noise of a line nothing is speech, however quiet the caller."""
+ACTIVE_RANGE_DB = 30.0
+LEVEL_MEMORY_S = 6.0
+"""Long enough to hold a sentence or two, short enough to follow a caller who turns the speaker on."""
+
+TAIL_US = 150_000
+"""The network drops while the last consonant still sounds; this much after it still belongs to the word."""
+TRAIL_US = 320_000
+"""When the network hears speech for this long after the last loud window, the caller fell to a murmur: the network's
+word is then taken for the end. Silero trails the end of clear speech by 74 to 286 ms."""
+HEAD_US = 300_000
+"""Furthest that the first sample may lie before the first voiced window."""
+HEAD_GAP_US = 60_000
+"""Quiet that a first syllable may have in it (the closure of a plosive)."""
+STALL_US = 500_000
+"""No audio for this long is silence: jitter is shorter, a caller who hears nothing waits no longer."""
+
+_FULL_SCALE = 32768.0**2
+_LEVELS_KEPT_IDLE = 400  # 2 s: enough to know the noise
+
+
+def _power(dbfs: float) -> float:
+    return _FULL_SCALE * float(10 ** (dbfs / 10))
+
+
+def _active(power: NDArray[np.float64]) -> tuple[float, int]:
+    """Sum of power over the 20 ms frames within ACTIVE_RANGE_DB of the loudest, and their number."""
+    whole = len(power) // 4 * 4
+    frames = power[:whole].reshape(-1, 4).mean(axis=1) if whole else power
+    if not len(frames):
+        return 0.0, 0
+    active = frames[frames >= frames.max() * 10 ** (-ACTIVE_RANGE_DB / 10)]
+    return float(active.sum()), len(active)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechBegan:
+    """Utterance `utterance` began with the sample at call_time_us."""
+
+    utterance: int
+    call_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lull:
+    """The caller has been quiet for a moment since call_time_us: not yet an end, but perhaps one."""
+
+    utterance: int
+    call_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """Utterance `utterance` lasted from started_us to call_time_us, its last speech sample."""
+
+    utterance: int
+    started_us: int
+    call_time_us: int
+
+
+Event = SpeechBegan | Lull | SpeechEnded
+
+
+class Endpointer:
+    """One call's speech: SpeechBegan and SpeechEnded alternate, begin with 1, and their times never go back."""
+
+    def __init__(
+        self,
+        sample_rate_hz: int,
+        *,
+        on_probability: float = 0.5,
+        off_probability: float = 0.35,
+        min_speech_ms: int = 96,
+        min_silence_ms: int = 240,
+        lull_ms: int = 100,
+        max_utterance_ms: int = 25_000,
+    ) -> None:
+        """lull_ms 0: no Lull is told."""
+        self._window = sample_rate_hz * LEVEL_US // 1_000_000
+        self._on, self._off = on_probability, off_probability
+        self._min_speech_us = min_speech_ms * 1000
+        self._min_silence_us = min_silence_ms * 1000
+        self._lull_us = lull_ms * 1000
+        self._max_utterance_us = max_utterance_ms * 1000
+        self.utterance = 0
+        self.speaking = False
+        size = (max_utterance_ms + 4_000) * 1000 // LEVEL_US
+        self._power = np.zeros(size)
+        self._end_us = np.zeros(size, np.int64)
+        self._levels = 0
+        self._noise = 0.0
+        self._past_power = 0.0  # sum over _past_frames active frames of earlier utterances
+        self._past_frames = 0.0
+        self._heard_to_us: int | None = None
+        self._probability = 0.0
+        self._voiced_to_us = 0
+        self._run_us = 0
+        self._run_from_us = 0
+        self._started_us = 0
+        self._ended_us = 0
+        self._lull_at_us = -1
+
+    def judge(self, end_us: int, probability: float) -> None:
+        """The network's word on the 32 ms that end at end_us. Call before `hear` of the frame that completes them."""
+        self._probability = probability
+        if probability >= self._off:
+            self._voiced_to_us = end_us
+        if probability >= self._on:
+            if not self._run_us:
+                self._run_from_us = end_us - WINDOW_US
+            self._run_us += WINDOW_US
+        elif probability < self._off:
+            self._run_us = 0
+
+    def hear(self, from_us: int, samples: NDArray[np.int16]) -> list[Event]:
+        """A frame of sound, the first sample of which came in at from_us. Frames come in the order of their times."""
+        events: list[Event] = []
+        if self.speaking and self._heard_to_us is not None and from_us - self._heard_to_us >= self._min_silence_us:
+            events.append(self._end())
+        self._measure(from_us, samples)
+        if not self.speaking and self._run_us >= self._min_speech_us:
+            events.append(self._begin())
+        if self.speaking:
+            events.extend(self._silence())
+        return events
+
+    def lapse(self, now_us: int) -> list[Event]:
+        """No frame came up to now_us: ends the utterance when the audio has stalled."""
+        if self.speaking and self._heard_to_us is not None and now_us - self._heard_to_us >= STALL_US:
+            return [self._end()]
+        return []
+
+    def _measure(self, from_us: int, samples: NDArray[np.int16]) -> None:
+        count = len(samples) // self._window
+        kept = self._levels
+        if not self.speaking and kept > 2 * _LEVELS_KEPT_IDLE:
+            self._forget(kept - _LEVELS_KEPT_IDLE)
+        elif kept + count > len(self._power):
+            self._forget(count)
+        windows = samples[: count * self._window].reshape(count, self._window).astype(np.float64)
+        at = self._levels
+        self._power[at : at + count] = (windows * windows).mean(axis=1)
+        self._end_us[at : at + count] = from_us + LEVEL_US * np.arange(1, count + 1)
+        self._levels = at + count
+        self._heard_to_us = from_us + LEVEL_US * count
+
+    def _forget(self, count: int) -> None:
+        self._power[: self._levels - count] = self._power[count : self._levels]
+        self._end_us[: self._levels - count] = self._end_us[count : self._levels]
+        self._levels -= count
+
+    def _begin(self) -> SpeechBegan:
+        power, ends = self._power[: self._levels], self._end_us[: self._levels]
+        before = power[(ends <= self._run_from_us - HEAD_US // 2) & (ends > self._ended_us + TAIL_US)]
+        if len(before) >= 20:
+            self._noise = float(np.quantile(before, 0.5))
+        loud = ends[power >= self._threshold(power[ends > self._run_from_us])]
+        loud = loud[loud - LEVEL_US >= max(self._run_from_us - HEAD_US, self._ended_us)]
+        first = np.searchsorted(loud, self._run_from_us, side="right")
+        while 0 < first < len(loud) and loud[first] - loud[first - 1] <= HEAD_GAP_US:
+            first -= 1
+        onset = int(loud[first]) - LEVEL_US if first < len(loud) else self._run_from_us
+        self.utterance += 1
+        self.speaking = True
+        self._started_us = max(onset, self._ended_us)
+        self._lull_at_us = -1
+        return SpeechBegan(self.utterance, self._started_us)
+
+    def _threshold(self, power: NDArray[np.float64]) -> float:
+        """The power from which a window is loud, seen from an utterance's windows so far."""
+        total, count = _active(power)
+        if not count:
+            return _power(LEAST_DBFS)
+        active = (total + self._past_power) / (count + self._past_frames)
+        # In heavy noise the margin must not swallow the speech itself.
+        noise = min(self._noise * 10 ** (NOISE_MARGIN_DB / 10), active / 4)
+        return max(active * float(10 ** (-SPEECH_RANGE_DB / 10)), noise, _power(LEAST_DBFS))
+
+    def _last_speech_us(self) -> int:
+        begin = int(np.searchsorted(self._end_us[: self._levels], self._started_us, side="right"))
+        power, ends = self._power[begin : self._levels], self._end_us[begin : self._levels]
+        loud = ends[(power >= self._threshold(power)) & (ends <= self._voiced_to_us + TAIL_US)]
+        last = int(loud[-1]) if len(loud) else self._started_us
+        return self._voiced_to_us if self._voiced_to_us - last > TRAIL_US else last
+
+    def _silence(self) -> list[Event]:
+        assert self._heard_to_us is not None
+        if self._heard_to_us - self._started_us >= self._max_utterance_us:
+            return [self._end()]
+        last_us = self._last_speech_us()
+        quiet_us = self._heard_to_us - last_us
+        if quiet_us >= self._min_silence_us and self._probability < self._off:
+            return [self._end()]
+        if self._lull_us and quiet_us >= self._lull_us and last_us != self._lull_at_us:
+            self._lull_at_us = last_us
+            return [Lull(self.utterance, last_us)]
+        return []
+
+    def _end(self) -> SpeechEnded:
+        self.speaking = False
+        self._run_us = 0
+        self._ended_us = max(self._last_speech_us(), self._started_us)
+        begin = int(np.searchsorted(self._end_us[: self._levels], self._started_us, side="right"))
+        total, count = _active(self._power[begin : self._levels])
+        frames = count + self._past_frames
+        keep = min(1.0, LEVEL_MEMORY_S * 50 / frames) if frames else 0.0
+        self._past_power, self._past_frames = (total + self._past_power) * keep, frames * keep
+        return SpeechEnded(self.utterance, self._started_us, self._ended_us)

@@ -1,0 +1,114 @@
+"""One call heard: frames in order in, speech events and the clips to be recognized out. Pure but for the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.asr.endpointer import Endpointer, Event, Lull, SpeechBegan, SpeechEnded
+from services.asr.segment import AudioRing, Segment
+from services.common.media.frame import FRAME_US, AudioFrame
+
+PRE_ROLL_US = 300_000
+"""Before the first speech sample: soft first sounds (an h, an f) lie below the onset's threshold."""
+POST_ROLL_US = 200_000
+"""After the last speech sample, as far as it was heard by then."""
+APART_US = 20_000
+"""A clip begins at least this long after the end of the utterance before: no word may be heard twice."""
+SAME_END_US = 15_000
+"""Two findings of the last sample this close are the same: the level they are judged by moves a little."""
+
+
+class VoiceActivity(Protocol):
+    """See services.asr.vad.Vad."""
+
+    def hear(self, samples: NDArray[np.int16]) -> Sequence[tuple[int, float]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The caller speaks."""
+
+    utterance: int
+    call_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PerhapsEnded:
+    """A moment of silence: the clip may be all of it, and may be recognized in advance."""
+
+    utterance: int
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The caller is silent. `as_foreseen`: the last PerhapsEnded of this utterance had all of its speech."""
+
+    utterance: int
+    started_us: int
+    ended_us: int
+    segment: Segment
+    as_foreseen: bool
+
+
+Heard = Began | PerhapsEnded | Ended
+
+
+class Hearing:
+    """What one call's audio says about speech."""
+
+    def __init__(self, sample_rate_hz: int, vad: VoiceActivity, endpointer: Endpointer, keep_ms: int = 32_000) -> None:
+        self._rate = sample_rate_hz
+        self._vad = vad
+        self._endpointer = endpointer
+        self._ring = AudioRing(sample_rate_hz, keep_ms)
+        self._previous_end_us: int | None = None
+        self._started_us = 0
+        self._foreseen_us: int | None = None
+        self.heard_to_us = 0
+
+    @property
+    def speaking(self) -> bool:
+        return self._endpointer.speaking
+
+    def hear(self, frame: AudioFrame) -> list[Heard]:
+        """The next frame of the call."""
+        samples = np.frombuffer(frame.samples, "<i2")
+        from_us = frame.call_time_us
+        self._ring.push(from_us, samples)
+        self.heard_to_us = max(self.heard_to_us, from_us + FRAME_US)
+        for at, probability in self._vad.hear(samples):
+            self._endpointer.judge(from_us + at * 1_000_000 // self._rate, probability)
+        return [self._told(event) for event in self._endpointer.hear(from_us, samples)]
+
+    def lapse(self, now_us: int) -> list[Heard]:
+        """No frame came up to call time now_us."""
+        return [self._told(event) for event in self._endpointer.lapse(now_us)]
+
+    def so_far(self) -> Segment:
+        """The utterance that is being spoken, up to now."""
+        return self._clip(self.heard_to_us)
+
+    def _clip(self, to_us: int) -> Segment:
+        from_us = self._started_us - PRE_ROLL_US
+        if self._previous_end_us is not None:
+            from_us = max(from_us, min(self._previous_end_us + APART_US, self._started_us))
+        return self._ring.cut(from_us, to_us)
+
+    def _told(self, event: Event) -> Heard:
+        match event:
+            case SpeechBegan(utterance, call_time_us):
+                self._started_us = call_time_us
+                self._foreseen_us = None
+                return Began(utterance, call_time_us)
+            case Lull(utterance, call_time_us):
+                self._foreseen_us = call_time_us
+                return PerhapsEnded(utterance, self._clip(call_time_us + POST_ROLL_US))
+            case SpeechEnded(utterance, started_us, ended_us):
+                foreseen = self._foreseen_us is not None and abs(ended_us - self._foreseen_us) <= SAME_END_US
+                segment = self._clip(ended_us + POST_ROLL_US)
+                self._previous_end_us = ended_us
+                return Ended(utterance, started_us, ended_us, segment, foreseen)

@@ -1,0 +1,260 @@
+"""One call listened to: frames from the bus in, responses out. The edge around Intake, Hearing and Passes."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, StatusCode
+
+from services.asr.endpointer import Endpointer
+from services.asr.hearing import Began, Ended, Heard, Hearing, PerhapsEnded
+from services.asr.passes import Outcome, Pass, Passes
+from services.asr.replay import replay
+from services.asr.segment import Intake
+from services.asr.settings import AsrSettings
+from services.asr.vad import SileroModel, Vad
+from services.asr.whisper import NOTHING
+from services.common.bus import caller_subject
+from services.common.callclock import CallClock
+from services.common.media.frame import FRAME_US, AudioFrame, FrameInvalid
+from services.common.telemetry import log, names
+from services.common.telemetry.trace import tracer
+from tandem.v1 import asr_pb2
+
+LAPSE_EVERY_S = 0.1
+
+
+@dataclass(slots=True)
+class _Due:
+    """A final that is owed."""
+
+    ended: Ended
+    asked: Pass
+    requested_us: int
+    span: Span = field(repr=False)
+
+
+class Listening:
+    """Tells SpeechStarted, SpeechStopped and FinalTranscript: one final for each stop, in the order of the stops."""
+
+    def __init__(
+        self,
+        start: asr_pb2.RecognizeStart,
+        language: str,
+        settings: AsrSettings,
+        bus: Client,
+        vad: SileroModel,
+        passes: Passes,
+        tell: Callable[[asr_pb2.RecognizeResponse], None],
+        trace_context: Context,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._call_id = start.call_id
+        self._rate = start.sample_rate_hz
+        self._language = language
+        self._hints = ", ".join(start.hints)
+        self._question = ""
+        self._settings = settings
+        self._bus = bus
+        self._passes = passes
+        self._tell = tell
+        self._trace_context = trace_context
+        self._clock = clock
+        self._call_clock = CallClock()
+        self._intake = Intake(start.from_sequence)
+        endpointer = Endpointer(
+            self._rate,
+            on_probability=settings.speech_probability,
+            off_probability=settings.silence_probability,
+            min_speech_ms=settings.min_speech_ms,
+            min_silence_ms=settings.min_silence_ms,
+            lull_ms=settings.head_start_ms,
+            max_utterance_ms=settings.max_utterance_ms,
+        )
+        self._hearing = Hearing(self._rate, Vad(vad, self._rate), endpointer)
+        self._head_start: Pass | None = None
+        self._due: asyncio.Queue[_Due] = asyncio.Queue()
+        self._replaying: asyncio.Task[None] | None = None
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._log = log.logger().bind(call_id=self._call_id)
+
+    def turn(self, question: str, trace_context: Context) -> None:
+        """A turn begins: what the next words answer, and the span under which passes are seen."""
+        self._question = question
+        if trace_context:
+            self._trace_context = trace_context
+
+    async def run(self) -> None:
+        """Listens until cancelled. Raises what the voice activity network raised: the call cannot be heard then."""
+        subscription = await self._bus.subscribe(caller_subject(self._call_id), cb=self._on_message)
+        finals = asyncio.create_task(self._send_finals())
+        try:
+            # Whatever was said before the subscription took hold is in the gateway's ring.
+            self._ask_replay()
+            while True:
+                await asyncio.wait([self._failure], timeout=LAPSE_EVERY_S)
+                if self._failure.done():
+                    self._failure.result()
+                now_us = self._call_clock.at(self._clock())
+                if now_us:
+                    self._tell_all(self._hearing.lapse(now_us))
+        finally:
+            finals.cancel()
+            if self._replaying is not None:
+                self._replaying.cancel()
+            self._forget_head_start()
+            while not self._due.empty():
+                due = self._due.get_nowait()
+                due.asked.drop()
+                due.span.end()
+            with contextlib.suppress(Exception):  # the connection may be gone
+                await subscription.unsubscribe()
+
+    async def _on_message(self, message: Msg) -> None:
+        now = self._clock()
+        try:
+            frame = AudioFrame.unpack(message.data)
+        except FrameInvalid as error:
+            self._log.warning("frame_invalid", error=str(error))
+            return
+        if frame.sample_rate_hz != self._rate:
+            self._log.warning("frame_of_other_rate", expected_hz=self._rate, found_hz=frame.sample_rate_hz)
+            return
+        self._call_clock.observe(frame.call_time_us + FRAME_US, now)
+        if self._call_clock.at(now) - frame.call_time_us > self._settings.max_frame_age_ms * 1000:
+            self._intake.skip(frame)
+        elif self._replaying is not None:
+            self._intake.hold(frame)
+        else:
+            self._hear(self._intake.live(frame))
+            if self._intake.behind:
+                self._ask_replay()
+
+    def _ask_replay(self) -> None:
+        self._replaying = asyncio.create_task(self._replay())
+
+    async def _replay(self) -> None:
+        from_sequence = self._intake.next_sequence
+        try:
+            whole = await replay(
+                self._bus,
+                self._call_id,
+                from_sequence,
+                self._rate,
+                lambda frames: self._hear(self._intake.replayed(frames)),
+                self._settings.replay_wait_ms / 1000,
+            )
+        except Exception as error:  # a bus that is down: go on with what comes live
+            self._log.warning("replay_failed", error=str(error))
+            whole = False
+        self._replaying = None
+        missing = self._intake.behind
+        self._hear(self._intake.replay_over())
+        if missing or not whole:
+            self._log.info("replay_incomplete", from_sequence=from_sequence, next_sequence=self._intake.next_sequence)
+
+    def _hear(self, frames: list[AudioFrame]) -> None:
+        try:
+            for frame in frames:
+                self._tell_all(self._hearing.hear(frame))
+        except Exception as error:  # inside a bus callback it would be lost, and the stream silent for ever
+            if not self._failure.done():
+                self._failure.set_exception(error)
+
+    def _now_us(self) -> int:
+        # A replay without live audio leaves the clock unknown; the newest frame is the best guess then.
+        return max(self._call_clock.at(self._clock()), self._hearing.heard_to_us)
+
+    def _tell_all(self, events: list[Heard]) -> None:
+        for event in events:
+            match event:
+                case Began(utterance, call_time_us):
+                    started = asr_pb2.SpeechStarted(utterance=utterance, call_time_us=call_time_us)
+                    self._tell(asr_pb2.RecognizeResponse(speech_started=started))
+                case PerhapsEnded(_, segment):
+                    self._forget_head_start()
+                    self._head_start = self._passes.ask_if_idle(segment, self._language, self._prompt())
+                case Ended():
+                    self._ended(event)
+
+    def _ended(self, ended: Ended) -> None:
+        now_us = self._now_us()
+        stopped = asr_pb2.SpeechStopped(
+            utterance=ended.utterance,
+            call_time_us=ended.ended_us,
+            decided_after_us=max(now_us - ended.ended_us, 0),
+        )
+        self._tell(asr_pb2.RecognizeResponse(speech_stopped=stopped))
+        if ended.as_foreseen and self._head_start is not None:
+            asked, self._head_start = self._head_start, None
+        else:
+            self._forget_head_start()
+            asked = self._passes.ask(ended.segment, self._language, self._prompt())
+        span = tracer().start_span(names.ASR_FINAL, context=self._trace_context)
+        self._due.put_nowait(_Due(ended, asked, now_us, span))
+
+    def _forget_head_start(self) -> None:
+        if self._head_start is not None:
+            self._head_start.drop()
+            self._head_start = None
+
+    def _prompt(self) -> str:
+        return f"{self._hints} {self._question}".strip() if self._settings.prompt else ""
+
+    async def _send_finals(self) -> None:
+        while True:
+            due = await self._due.get()
+            try:
+                outcome = await asyncio.wait_for(due.asked.outcome(), self._settings.max_pass_ms / 1000)
+            except TimeoutError as late:
+                due.asked.drop()
+                now = self._clock()
+                outcome = Outcome(NOTHING, due.asked.asked_at, now, now, late)
+            self._tell(asr_pb2.RecognizeResponse(final=self._final(due, outcome)))
+            self._trace(due, outcome)
+
+    def _final(self, due: _Due, outcome: Outcome) -> asr_pb2.FinalTranscript:
+        heard = outcome.transcript
+        segment = due.asked.segment
+        return asr_pb2.FinalTranscript(
+            utterance=due.ended.utterance,
+            text=heard.text,
+            words=[
+                asr_pb2.Word(
+                    text=word.text,
+                    start_us=segment.call_time_us(word.start_s),
+                    end_us=segment.call_time_us(word.end_s),
+                    confidence=word.confidence,
+                )
+                for word in heard.words
+            ],
+            start_us=due.ended.started_us,
+            end_us=due.ended.ended_us,
+            confidence=heard.confidence,
+            queue_us=outcome.queue_us,
+            decode_us=outcome.decode_us,
+            language=heard.language or self._language,
+            requested_call_time_us=due.requested_us,
+            sent_call_time_us=self._now_us(),
+        )
+
+    def _trace(self, due: _Due, outcome: Outcome) -> None:
+        span, heard = due.span, outcome.transcript
+        span.set_attribute(names.CALL_ID, self._call_id)
+        span.set_attribute(names.ASR_UTTERANCE, due.ended.utterance)
+        span.set_attribute(names.ASR_QUEUE_MS, outcome.queue_us / 1000)
+        span.set_attribute(names.ASR_DECODE_MS, outcome.decode_us / 1000)
+        span.set_attribute(names.ASR_AUDIO_MS, due.asked.segment.duration_ms)
+        span.set_attribute(names.ASR_WORDS, len(heard.words))
+        if self._settings.record_pii:
+            span.set_attribute(names.TURN_CALLER_TEXT, heard.text)
+        if outcome.error is not None:
+            span.record_exception(outcome.error)
+            span.set_status(StatusCode.ERROR, str(outcome.error) or type(outcome.error).__name__)
+            self._log.error("pass_failed", utterance=due.ended.utterance, error=repr(outcome.error))
+        span.end()

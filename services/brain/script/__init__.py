@@ -1,0 +1,1 @@
+"""The deterministic dialogue: an agent's script answers, without a key and without a network."""

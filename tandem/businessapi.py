@@ -1,0 +1,27 @@
+"""Reads back what the sample business API has in, to check a call by what it did."""
+
+import contextlib
+from typing import Any
+
+import httpx
+
+TIMEOUT_S = 5.0
+
+
+async def appointments(url: str) -> list[dict[str, Any]]:
+    """GET /appointments: one object each, with name, phone and start (ISO 8601). Empty when the API does not answer."""
+    return await _list(url, "appointments")
+
+
+async def ledger(url: str) -> list[dict[str, Any]]:
+    """GET /ledger: every change, in order."""
+    return await _list(url, "ledger")
+
+
+async def _list(url: str, what: str) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
+        with contextlib.suppress(httpx.HTTPError, ValueError):
+            answer = (await client.get(f"/{what}")).raise_for_status().json()
+            listed = answer.get(what, []) if isinstance(answer, dict) else answer
+            return [one for one in listed if isinstance(one, dict)]
+    return []

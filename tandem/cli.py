@@ -1,0 +1,35 @@
+"""The command `tandem`. What a subcommand needs is imported when it runs: `tandem --help` answers at once."""
+
+import typer
+
+from tandem.commands import models
+from tandem.commands.call import call
+from tandem.commands.trace import trace
+from tandem.commands.up import up
+
+app = typer.Typer(
+    name="tandem",
+    help="The telephone line for AI: answers SIP calls, talks, does the work, hands over to a person.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(up)
+app.command()(call)
+app.command()(trace)
+app.add_typer(models.app, name="models")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    typer.echo(f"tandem {version_of('tandem')}")
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

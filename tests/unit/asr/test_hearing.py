@@ -1,0 +1,62 @@
+"""Clips hold all of an utterance, none of its neighbour, and a head start is used only when it had everything."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.asr.endpointer import Endpointer
+from services.asr.hearing import Began, Ended, Heard, Hearing, PerhapsEnded
+from services.common.media.frame import FRAME_US, AudioFrame
+
+
+class LoudIsSpeech:
+    """Stands for the network: a 20 ms frame that is loud is speech."""
+
+    def hear(self, samples: NDArray[np.int16]) -> Sequence[tuple[int, float]]:
+        return [(len(samples), 0.9 if np.abs(samples).max() > 100 else 0.05)]
+
+
+def told(*stretches: tuple[int, int]) -> list[Heard]:
+    """What is heard of (frames, peak) one after the other."""
+    hearing = Hearing(8000, LoudIsSpeech(), Endpointer(8000))
+    events: list[Heard] = []
+    number = 0
+    for frames, peak in stretches:
+        for _ in range(frames):
+            samples = (np.sin(2 * np.pi * np.arange(160) / 20) * peak).astype("<i2")
+            events += hearing.hear(AudioFrame(number, number * FRAME_US, 8000, samples.tobytes()))
+            number += 1
+    return events
+
+
+def test_one_utterance_has_a_head_start_with_all_of_its_speech() -> None:
+    began, perhaps, ended = told((50, 0), (30, 3000), (50, 0))
+    assert isinstance(began, Began)
+    assert isinstance(perhaps, PerhapsEnded)
+    assert isinstance(ended, Ended)
+    assert (began.call_time_us, ended.started_us, ended.ended_us) == (1_000_000, 1_000_000, 1_600_000)
+    assert ended.as_foreseen
+    for segment in (perhaps.segment, ended.segment):
+        assert segment.call_time_us(0) == 700_000
+        loud = np.flatnonzero(np.abs(segment.samples) > 100)
+        assert (loud[-1] - loud[0]) / 8 >= 595
+    assert perhaps.segment.duration_ms == 300 + 600 + 100
+    assert ended.segment.duration_ms == 300 + 600 + 200
+
+
+def test_a_head_start_that_missed_the_end_is_not_used_and_the_next_one_is() -> None:
+    events = told((50, 0), (30, 3000), (7, 0), (20, 3000), (50, 0))
+    assert [type(one) for one in events] == [Began, PerhapsEnded, PerhapsEnded, Ended]
+    ended = events[-1]
+    assert isinstance(ended, Ended)
+    assert ended.as_foreseen
+    assert ended.ended_us == 2_140_000
+    assert ended.segment.duration_ms == 300 + 1140 + 200
+
+
+def test_no_sample_of_speech_is_in_two_clips() -> None:
+    ends = [one for one in told((50, 0), (30, 3000), (14, 0), (30, 3000), (50, 0)) if isinstance(one, Ended)]
+    first, second = ends
+    assert second.segment.call_time_us(0) == first.ended_us + 20_000
+    assert np.abs(second.segment.samples[:1600]).max() == 0
