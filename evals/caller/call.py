@@ -177,11 +177,11 @@ class Call:
         assert self._remote is not None
         speaking = self._sender.busy
         packets, samples = self._sender.frame()
-        at_ms = self._clock_ms(time.monotonic())
+        at_ms = self._clock_ms(time.monotonic()) - rtp.FRAME_MS
         if self._remote.direction in ("sendrecv", "recvonly"):
             for packet in packets:
                 self._rtp.sendto(packet, (self._remote.host, self._remote.port))
-        self.result.caller_track.lay(self._clock_ms(self._next_beat), samples)
+        self.result.caller_track.lay(self._clock_ms(self._next_beat) - rtp.FRAME_MS, samples)
         self.result.sent = self._sender.sent
         if speaking:
             self._spoken(at_ms)

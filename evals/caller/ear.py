@@ -3,9 +3,9 @@
 Used on the caller's own phrases (where does the voice in the recording really begin and end), live on what comes in
 by RTP, and by the bench on a finished recording. All times are milliseconds on the caller's clock.
 
-A sample's time. Sample k of a packet sent or received at T has the time T + k / 8 ms. Both directions use the same
-rule, so the packet length cancels out of a latency. A telephone adds its own 20 ms to fill a packet and its jitter
-buffer; neither is Tandem's, and neither is in these numbers.
+A sample's time. Sample k of a packet sent at T was spoken at T - 20 + k / 8 ms, for a packet goes out when it is full;
+sample k of a packet received at T is heard at T + k / 8 ms. A latency is so from mouth to ear, but for the telephone's
+jitter buffer, which is not Tandem's.
 """
 
 from collections.abc import Sequence

@@ -3,12 +3,12 @@
 import asyncio
 
 from services.brain.agent import AgentInvalid
-from services.brain.conversation import Surroundings
 from services.brain.dialogue import Agents, Dialogue
 from services.brain.journal import BUCKET, KEPT_S
 from services.brain.model import warm_up
 from services.brain.script import provider
 from services.brain.settings import BrainSettings
+from services.brain.surroundings import Surroundings
 from services.common.bus import connect_control, open_bucket
 from services.common.rpc import RpcServer, connect
 from services.common.service import StartRefused

@@ -3,22 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from nats.aio.client import Client
-from nats.js.kv import KeyValue
 
 from services.brain.agent import Agent
 from services.brain.ears import Ears
 from services.brain.endpoint import expected_answer
 from services.brain.history import History
 from services.brain.journal import JournalWriter
+from services.brain.notices import Notices
 from services.brain.reply import Reply
 from services.brain.script.provider import arguments
+from services.brain.surroundings import Surroundings
 from services.brain.tools.toolbox import ToolBox
-from services.brain.turn import TurnMachine
+from services.brain.turn import State, TurnMachine
 from services.brain.turn_events import (
     Audible,
     Digit,
@@ -42,9 +40,7 @@ from services.brain.turn_events import (
 from services.brain.turn_profile import TurnProfile
 from services.brain.turnlog import Turn, TurnLog
 from services.brain.utterance import Utterance
-from services.common.bus import notice_subject
 from services.common.callclock import CallClock
-from services.common.telemetry.log import logger
 from services.common.telemetry.trace import context_from_traceparent
 from tandem.v1 import brain_pb2
 from tandem.v1.asr_pb2 import RecognizeResponse, TurnContext
@@ -53,21 +49,10 @@ from tandem.v1.call_pb2 import CallFacts, CallJournal, CallNotice, CallOutcome, 
 from tandem.v1.tts_pb2 import FirstAudio, SynthesizeStart
 
 if TYPE_CHECKING:
-    from tandem.v1.asr_pb2_grpc import RecognizerAsyncStub
-    from tandem.v1.escalation_pb2_grpc import EscalationAsyncStub
-    from tandem.v1.tts_pb2_grpc import SynthesizerAsyncStub
+    pass
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What all conversations of a process share."""
-
-    recognizer: "RecognizerAsyncStub"
-    synthesizer: "SynthesizerAsyncStub"
-    escalation: "EscalationAsyncStub"
-    control: Client
-    journals: KeyValue
-    record_pii: bool
+HANDOVER_SETTLES_S = 3.0
 
 
 class Conversation:
@@ -102,6 +87,7 @@ class Conversation:
         self._stopped: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
+        self._notices = Notices(around.control, facts.call_id, traceparent)
         self.journal: JournalWriter
         self.outcome = CallOutcome.CALL_OUTCOME_FAILED
 
@@ -146,6 +132,9 @@ class Conversation:
             self._take_event(event)
 
     async def _end(self) -> None:
+        if self.reply is not None and self.machine.state is State.TRANSFERRING:
+            # Our leg ends as soon as a person has the caller: escalation's word on it is a moment behind.
+            await self.reply.settled(HANDOVER_SETTLES_S)
         self.feed(HungUp())
         if self._timer is not None:
             self._timer.cancel()
@@ -372,17 +361,9 @@ class Conversation:
         self.journal.save()
 
     def notify(self, notice: CallNotice) -> None:
-        """Tells whoever watches; a lost notice is no harm, the journal is the record."""
-        notice.call_id = self.facts.call_id
+        """Tells whoever watches the call."""
         notice.call_time_us = self.now()
-        task = asyncio.create_task(self._publish(notice))
-        task.add_done_callback(_log_failure)
-
-    async def _publish(self, notice: CallNotice) -> None:
-        headers = {"traceparent": self.traceparent} if self.traceparent else None
-        await self.around.control.publish(
-            notice_subject(self.facts.call_id), notice.SerializeToString(), headers=headers
-        )
+        self._notices.tell(notice)
 
 
 def _patience(agent: Agent) -> TurnProfile:
@@ -390,8 +371,3 @@ def _patience(agent: Agent) -> TurnProfile:
     return TurnProfile(
         silence_prompt_ms=round(silence.prompt_after_s * 1000), silence_prompts=silence.hang_up_after - 1
     )
-
-
-def _log_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger().warning("notice not sent", error=repr(error))

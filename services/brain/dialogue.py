@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 
 from services.brain.agent import Agent, AgentInvalid, load_agent
-from services.brain.conversation import Conversation, Surroundings
+from services.brain.conversation import Conversation
 from services.brain.journal import read_journal
+from services.brain.surroundings import Surroundings
 from services.brain.tools.toolbox import ToolBox
 from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort
 from services.common.telemetry import names

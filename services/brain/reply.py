@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # A model that goes on calling tools without a word is in a loop.
 MODEL_CALLS_A_REPLY = 6
+# Failures after which the business system may have done it all the same.
+UNSURE_CODES = {"timeout", "unreachable", "server_error", "malformed", "too_big"}
 # The journal is safe before a side effect is asked for, as a rule; a caller does not wait longer for a sick NATS.
 JOURNAL_WITHIN_S = 0.3
 
@@ -49,6 +51,11 @@ class Reply:
     def abandon(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+    async def settled(self, within_s: float) -> None:
+        """Waits for it to end by itself."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=within_s)
 
     def fill(self) -> None:
         """Say something while the caller waits: what the tool in hand says, or one of the agent's fillers in turn."""
@@ -178,7 +185,7 @@ class Reply:
     async def _tool(self, call: ModelCall) -> None:
         conversation, journal = self._call, self._call.journal
         entry = journal.journal.tools.add(
-            idempotency_key=uuid.uuid4().hex,
+            idempotency_key=self._key_for(call),
             name=call.name,
             arguments_json=call.arguments,
             state=ToolState.TOOL_STATE_REQUESTED,
@@ -197,6 +204,14 @@ class Reply:
         journal.save()
         conversation.notify(CallNotice(tool=entry))
 
+    def _key_for(self, call: ModelCall) -> str:
+        """A new key, or that of the same call if nobody knows whether it was done: "try again" must not book twice."""
+        for entry in reversed(self._call.journal.journal.tools):
+            if (entry.name, entry.arguments_json) == (call.name, call.arguments):
+                unsure = entry.state == ToolState.TOOL_STATE_FAILED and _code_of(entry) in UNSURE_CODES
+                return entry.idempotency_key if unsure else uuid.uuid4().hex
+        return uuid.uuid4().hex
+
     async def _tool_content(self, call: ModelCall, entry: JournalTool) -> tuple[str, bool]:
         try:
             arguments = json.loads(call.arguments or "{}")
@@ -211,7 +226,7 @@ class Reply:
         if escalation is None:
             self._call.history.tool_answered(call.id, json.dumps({"ok": False, "code": "nobody", "error": "no people"}))
             return False
-        if not self.turn.answer_audible:
+        if not self._utterances:  # the model said nothing before it asked for the transfer
             await self._say(escalation.say)
         await self._heard()
         outcome = await hand_over(self._call, self.turn, call, escalation)
@@ -222,3 +237,7 @@ class Reply:
         """The caller must not be moved in the middle of a sentence."""
         for utterance in self._utterances:
             await utterance.closed.wait()
+
+
+def _code_of(entry: JournalTool) -> str:
+    return str(json.loads(entry.result_json or "{}").get("code", ""))

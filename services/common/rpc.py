@@ -1,8 +1,12 @@
 """gRPC as every service uses it: one way to serve, one way to connect, trace context in the metadata."""
 
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any
+
+# gRPC's core writes its own lines to stderr beside our errors; before the import, or it is too late.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 from google.protobuf import any_pb2

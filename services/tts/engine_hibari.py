@@ -7,7 +7,7 @@ phoneme durations can be read and nothing is ever downloaded (the package would 
 from pathlib import Path
 
 import numpy as np
-from hibari import dsp  # type: ignore[import-untyped]
+from hibari import dsp
 from numpy.typing import NDArray
 
 from services.common.models.store import sha256_of

@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import hibari.g2p  # type: ignore[import-untyped]
-from hibari.g2p.normalize import normalize  # type: ignore[import-untyped]
+import hibari.g2p
+from hibari.g2p.normalize import normalize
 
 _PAD = 0
 _SPACE = " "

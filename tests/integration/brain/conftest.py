@@ -17,11 +17,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from services.brain.agent import load_agent
-from services.brain.conversation import Surroundings
 from services.brain.dialogue import Agents, Dialogue
 from services.brain.journal import BUCKET
 from services.brain.model import warm_up
 from services.brain.script.provider import set_up
+from services.brain.surroundings import Surroundings
 from services.common.bus import connect_control, open_bucket
 from services.common.rpc import RpcServer, connect, free_port
 from tandem.v1 import asr_pb2, brain_pb2, escalation_pb2, tts_pb2

@@ -1,0 +1,24 @@
+"""What all conversations of a brain share."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nats.aio.client import Client
+from nats.js.kv import KeyValue
+
+if TYPE_CHECKING:
+    from tandem.v1.asr_pb2_grpc import RecognizerAsyncStub
+    from tandem.v1.escalation_pb2_grpc import EscalationAsyncStub
+    from tandem.v1.tts_pb2_grpc import SynthesizerAsyncStub
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The brain's lines to its neighbours and to the bus."""
+
+    recognizer: "RecognizerAsyncStub"
+    synthesizer: "SynthesizerAsyncStub"
+    escalation: "EscalationAsyncStub"
+    control: Client
+    journals: KeyValue
+    record_pii: bool

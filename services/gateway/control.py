@@ -1,0 +1,96 @@
+"""CallControl: what others may ask of a call's signalling."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+import grpc
+from opentelemetry.trace import Span
+
+from services.common.rpc import abort, caller_context
+from services.common.telemetry import names
+from services.common.telemetry.trace import tracer
+from services.gateway.live_call import LiveCall
+from services.gateway.signalling import Signalling
+from services.gateway.sip.call import CallStateError
+from tandem.v1 import call_pb2
+from tandem.v1 import gateway_pb2 as pb
+from tandem.v1.gateway_pb2_grpc import CallControlServicer
+
+SERVICE_NAME = "tandem.v1.CallControl"
+
+Context = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class CallControl(CallControlServicer):
+    def __init__(self, signalling: Signalling) -> None:
+        self._signalling = signalling
+
+    async def Refer(self, request: pb.ReferRequest, context: Any) -> pb.ReferResponse:
+        live = await self._call(request.call_id, context)
+        if not request.target.lower().startswith(("sip:", "sips:", "tel:")):
+            await _bad_target(request.target, context)
+        span = tracer().start_span(
+            names.SIP_REFER,
+            context=caller_context(context),
+            attributes={names.CALL_ID: request.call_id, names.TRANSFER_DESTINATION: request.target},
+        )
+        status, phrase = await self._refer(live, request.target, span, context)
+        return pb.ReferResponse(sip_status=status, reason_phrase=phrase)
+
+    async def HangUp(self, request: pb.HangUpRequest, context: Any) -> pb.HangUpResponse:
+        self._signalling.hang_up(await self._call(request.call_id, context), request.reason or "hung up by control")
+        return pb.HangUpResponse()
+
+    async def List(self, request: pb.ListRequest, context: Any) -> pb.ListResponse:
+        calls = self._signalling.calls.values()
+        return pb.ListResponse(calls=[pb.LiveCall(facts=one.facts, call_time_us=one.call_time()) for one in calls])
+
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
+        live = await self._call(request.call_id, context)
+        events: asyncio.Queue[pb.WatchResponse] = asyncio.Queue()
+        live.watchers.add(events)
+        try:
+            yield pb.WatchResponse(call_time_us=live.call_time(), watch_started=pb.WatchStarted())
+            while True:
+                event = await events.get()
+                yield event
+                if event.WhichOneof("event") == "ended":
+                    return
+        finally:
+            live.watchers.discard(events)
+
+    async def _refer(self, live: LiveCall, target: str, span: Span, context: Any) -> tuple[int, str]:
+        try:
+            answered = self._signalling.refer(live, target, span)
+        except CallStateError as error:
+            span.end()
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), call_pb2.ERROR_REASON_REFER_REFUSED)
+            raise AssertionError("abort returns never") from error
+        except ValueError:
+            span.end()
+            await _bad_target(target, context)
+        # The transaction answers by itself, with 408 after 32 s (RFC 3261 timer F).
+        return await answered
+
+    async def _call(self, call_id: str, context: Any) -> LiveCall:
+        live = self._signalling.calls.get(call_id)
+        if live is None:
+            await abort(
+                context,
+                grpc.StatusCode.NOT_FOUND,
+                f"no call {call_id!r} lives on this gateway",
+                call_pb2.ERROR_REASON_CALL_UNKNOWN,
+            )
+            raise AssertionError("abort returns never")
+        return live
+
+
+async def _bad_target(target: str, context: Any) -> NoReturn:
+    await abort(
+        context,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        f"target {target!r} is no sip:, sips: or tel: URI",
+        call_pb2.ERROR_REASON_BAD_REQUEST,
+    )
+    raise AssertionError("abort returns never")

@@ -1,0 +1,135 @@
+"""DTMF as named telephone events (RFC 4733)."""
+
+import struct
+from collections import deque
+from dataclasses import dataclass
+
+EVENTS = "0123456789*#ABCD"  # RFC 4733 §3.2, event codes 0-15
+_PAYLOAD = struct.Struct("!BBH")
+_END = 0x80
+# Senders update every 50 ms (§2.5.1.2); three missing updates are an end whose packets were all lost.
+LOST_END_US = 150_000
+_LONGEST = 0xFFFF  # a longer event goes on in a new segment (§2.5.1.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    digit: str
+    duration_ms: int
+
+
+@dataclass(slots=True)
+class _Event:
+    code: int
+    timestamp: int
+    duration: int
+    before: int  # duration of the segments before this one
+    heard_us: int
+
+
+class DtmfReceiver:
+    """Each key press exactly once, keyed on the event's RTP timestamp.
+
+    The marker bit is not looked at and neither start nor end packet is needed: any one packet of the event suffices.
+    A digit is reported when its end comes, when the next one begins, or LOST_END_US after its last packet.
+    """
+
+    def __init__(self, clock_rate_hz: int = 8000) -> None:
+        self._ticks_per_ms = clock_rate_hz / 1000
+        self._current: _Event | None = None
+        self._finished: deque[int] = deque(maxlen=16)
+
+    def push(self, timestamp: int, payload: bytes, now_us: int) -> list[Digit]:
+        """One telephone-event packet. Events that are no DTMF digit, and short payloads, are ignored."""
+        if len(payload) < _PAYLOAD.size:
+            return []
+        code, flags, duration = _PAYLOAD.unpack_from(payload)
+        if code >= len(EVENTS) or timestamp in self._finished:
+            return []
+        digits: list[Digit] = []
+        event = self._current
+        if event is not None and event.timestamp != timestamp:
+            if event.code == code and (event.timestamp + _LONGEST) & 0xFFFFFFFF == timestamp:
+                self._finished.append(event.timestamp)
+                event.before += _LONGEST
+                event.timestamp, event.duration = timestamp, 0
+            else:
+                digits += self._finish()
+                event = None
+        if event is None:
+            event = self._current = _Event(code, timestamp, duration, 0, now_us)
+        event.duration = max(event.duration, duration)
+        event.heard_us = now_us
+        if flags & _END:
+            digits += self._finish()
+        return digits
+
+    def expire(self, now_us: int) -> list[Digit]:
+        """Ends an event whose end packets were lost."""
+        if self._current is not None and now_us - self._current.heard_us >= LOST_END_US:
+            return self._finish()
+        return []
+
+    def restart(self) -> list[Digit]:
+        """The sender's timestamps begin anew (another SSRC)."""
+        digits = self._finish()
+        self._finished.clear()
+        return digits
+
+    def _finish(self) -> list[Digit]:
+        event, self._current = self._current, None
+        if event is None:
+            return []
+        self._finished.append(event.timestamp)
+        return [Digit(EVENTS[event.code], round((event.before + event.duration) / self._ticks_per_ms))]
+
+
+@dataclass(frozen=True, slots=True)
+class EventPacket:
+    """A packet to send: `timestamp_back` ticks before this slot's timestamp."""
+
+    payload: bytes
+    timestamp_back: int
+    marker: bool
+
+
+class DtmfSender:
+    """Digits to event packets, one a 20 ms slot: 100 ms of tone, three end packets, 60 ms of pause between digits."""
+
+    _TONE_SLOTS = 5
+    _END_SLOTS = 3
+    _PAUSE_SLOTS = 3
+    _VOLUME = 10  # -10 dBm0, within the -36 to 0 dBm0 of §2.3.4
+
+    def __init__(self) -> None:
+        self._digits: deque[str] = deque()
+        self._slot = 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._digits)
+
+    def queue(self, digits: str) -> None:
+        """Raises ValueError on anything but 0-9 * # A-D; case does not matter."""
+        wanted = digits.upper()
+        for digit in wanted:
+            if digit not in EVENTS:
+                raise ValueError(f"{digit!r} is no DTMF digit; known are {EVENTS}")
+        self._digits.extend(wanted)
+
+    def tick(self) -> EventPacket | None:
+        """The packet of this slot; None in pauses and when there is nothing to send."""
+        if not self._digits:
+            return None
+        slot = self._slot
+        self._slot += 1
+        if slot < self._TONE_SLOTS + self._END_SLOTS:
+            ended = slot >= self._TONE_SLOTS
+            duration = min(slot + 1, self._TONE_SLOTS) * 160
+            code = EVENTS.index(self._digits[0])
+            payload = _PAYLOAD.pack(code, self._VOLUME | (_END if ended else 0), duration)
+            return EventPacket(payload, slot * 160, slot == 0)
+        if slot == self._TONE_SLOTS + self._END_SLOTS + self._PAUSE_SLOTS - 1:
+            self._digits.popleft()
+            self._slot = 0
+        return None

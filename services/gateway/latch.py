@@ -1,0 +1,51 @@
+"""Symmetric RTP (RFC 4961): where to send, and whose packets to believe."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from services.gateway.udp import Address
+
+
+class Latch:
+    """Sends to the SDP's address until a packet comes, then to that packet's source and to no other.
+
+    The first source wins, for a caller behind NAT does not know the address it comes from; whoever sends later is not
+    heard, so that nobody can talk into a call by guessing its port.
+    """
+
+    def __init__(self, offered: Address | None) -> None:
+        """`offered` is the address in the SDP, None when it names no place to send to."""
+        self._latched: Address | None = None
+        self._offered = _sendable(offered)
+        self.strangers = 0
+
+    @property
+    def destination(self) -> Address | None:
+        """Where our packets go; None when there is nowhere yet."""
+        return self._latched or self._offered
+
+    def accepts(self, source: Address) -> bool:
+        """Whether a packet from `source` belongs to the call."""
+        if self._latched is None:
+            self._latched = source
+        elif self._latched != source:
+            self.strangers += 1
+            return False
+        return True
+
+    def reoffered(self, offered: Address | None) -> None:
+        """A re-INVITE: when it names another address than before the stream moves, and is latched anew."""
+        address = _sendable(offered)
+        if address is not None and address != self._offered:
+            self._offered = address
+            self._latched = None
+
+
+def _sendable(address: Address | None) -> Address | None:
+    """None for what a packet cannot or must not be sent to: names, 0.0.0.0 (old-style hold), multicast, port 0."""
+    if address is None or not address[1]:
+        return None
+    try:
+        host: IPv4Address | IPv6Address = ip_address(address[0])
+    except ValueError:
+        return None
+    return None if host.is_unspecified or host.is_multicast else address

@@ -1,0 +1,111 @@
+"""A call from its 200 OK to its end, as signalling and CallControl see it."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span
+
+from services.common.telemetry import names
+from services.common.telemetry.trace import context_from_traceparent, tracer
+from services.gateway.agent_call import AgentCall
+from services.gateway.g711 import Codec
+from services.gateway.media import MediaSession
+from services.gateway.sip.call import Call as SipCall
+from services.gateway.ticker import now_us
+from tandem.v1 import gateway_pb2 as pb
+from tandem.v1.call_pb2 import CallFacts
+
+
+@dataclass(slots=True)
+class Refer:
+    """A REFER under way: `answered` gets the final response's status and phrase."""
+
+    answered: asyncio.Future[tuple[int, str]]
+    span: Span
+
+    def answer(self, status: int, phrase: str) -> None:
+        self.span.set_attribute(names.SIP_STATUS, status)
+        if not self.answered.done():
+            self.answered.set_result((status, phrase))
+        if status >= 300:
+            self.span.end()
+
+    def close(self, result: str) -> None:
+        self.span.set_attribute(names.TRANSFER_RESULT, result)
+        self.span.end()
+
+
+@dataclass(eq=False, slots=True)
+class LiveCall:
+    """`answered_us` is call time 0 on the monotonic clock."""
+
+    sip: SipCall
+    facts: CallFacts
+    media: MediaSession
+    answered_us: int
+    codec: Codec
+    agent: AgentCall | None = None
+    task: asyncio.Task[None] | None = None
+    too_long: asyncio.TimerHandle | None = None
+    traceparent: str = ""
+    sdp_version: int = 1
+    hang_up_reason: str | None = None
+    refer: Refer | None = None
+    watchers: set[asyncio.Queue[pb.WatchResponse]] = field(default_factory=set)
+
+    def call_time(self) -> int:
+        return now_us() - self.answered_us
+
+    def tell(self, event: pb.WatchResponse) -> None:
+        """To everybody who watches, stamped with call time."""
+        event.call_time_us = self.call_time()
+        for watcher in self.watchers:
+            watcher.put_nowait(event)
+
+    def end(self, by_caller: bool, reason: str) -> None:
+        """Stops media and dialogue, and says so to all. Once."""
+        call_time_us = self.call_time()
+        self.media.close()
+        if self.too_long is not None:
+            self.too_long.cancel()
+        if self.refer is not None:
+            self.refer.answer(487, "Call over")
+            self.refer.close("call over")
+            self.refer = None
+        if self.agent is not None:
+            self.agent.ended(by_caller, reason)
+        self.tell(pb.WatchResponse(ended=pb.CallEnded(by_caller=by_caller, reason=reason)))
+        self._trace_hangup(by_caller, reason, call_time_us)
+
+    def _trace_hangup(self, by_caller: bool, reason: str, call_time_us: int) -> None:
+        context: Context = context_from_traceparent(self.traceparent)
+        counts: dict[str, int] = {
+            "rtp.packets_received": self.media.counts.received,
+            "rtp.packets_sent": self.media.sender.packets,
+            "rtp.packets_malformed": self.media.counts.malformed,
+            "rtp.packets_foreign": self.media.strangers,
+        }
+        if self.agent is not None:
+            counts |= {
+                "rtp.packets_lost": self.agent.stream.lost_packets,
+                "rtp.packets_late": self.agent.stream.late_packets,
+                "rtp.frames_concealed": self.agent.stream.concealed_frames,
+                "voice.caller_frames": self.agent.stream.frames,
+                "voice.caller_frames_unsent": self.agent.bus.unsent,
+                "voice.agent_frames_dropped": self.agent.playout.dropped_frames,
+                "voice.dialogue_reopened": self.agent.dialogue.reopened,
+            }
+        span = tracer().start_span(
+            names.CALL_HANGUP,
+            context=context,
+            attributes={
+                names.CALL_ID: self.facts.call_id,
+                names.SIP_CALL_ID: self.facts.sip_call_id,
+                names.HANGUP_REASON: reason,
+                names.HANGUP_BY_CALLER: by_caller,
+                "voice.call_ms": call_time_us // 1000,
+                **counts,
+            },
+        )
+        span.end()

@@ -1,0 +1,129 @@
+"""RTP packets (RFC 3550 §5.1) and their sequence numbers (appendix A.1)."""
+
+import struct
+from dataclasses import dataclass
+
+_HEADER = struct.Struct("!BBHII")
+HEADER_BYTES = _HEADER.size
+
+# RFC 3550 appendix A.1: a jump further than this is another stream, or a sender that started again.
+MAX_DROPOUT = 3000
+MAX_MISORDER = 100
+
+
+class RtpInvalid(ValueError):
+    """A datagram that is not an RTP packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtpPacket:
+    payload_type: int
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+    marker: bool = False
+
+    def pack(self) -> bytes:
+        """The datagram; no CSRC, extension or padding."""
+        second = self.payload_type | (0x80 if self.marker else 0)
+        return _HEADER.pack(0x80, second, self.sequence, self.timestamp, self.ssrc) + self.payload
+
+    @classmethod
+    def parse(cls, datagram: bytes) -> "RtpPacket":
+        """Raises RtpInvalid: wrong version, RTCP, or lengths that point past the end."""
+        if len(datagram) < HEADER_BYTES:
+            raise RtpInvalid(f"{len(datagram)} bytes are too few for an RTP header")
+        first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(datagram)
+        if first >> 6 != 2:
+            raise RtpInvalid(f"RTP version {first >> 6}")
+        # RFC 5761 §4: where RTCP shares the port, its packet types 192-223 lie in the place of marker and type.
+        if 192 <= second <= 223:
+            raise RtpInvalid("RTCP")
+        start, end = HEADER_BYTES, len(datagram)
+        if first & 0x3F:
+            start += 4 * (first & 0x0F)
+            if first & 0x10:
+                if start + 4 > end:
+                    raise RtpInvalid("cut in the header extension")
+                start += 4 + 4 * int.from_bytes(datagram[start + 2 : start + 4], "big")
+            if first & 0x20:
+                padding = datagram[-1]
+                if not padding:
+                    raise RtpInvalid("padding of length 0")
+                end -= padding
+            if start > end:
+                raise RtpInvalid("header and padding are longer than the packet")
+        return cls(second & 0x7F, sequence, timestamp, ssrc, datagram[start:end], second >= 0x80)
+
+
+class SequenceExtender:
+    """16-bit sequence numbers to ones that never wrap; tells a restarted sender from a stray packet."""
+
+    def __init__(self) -> None:
+        self._raw: int | None = None
+        self._extended = 0
+        self._after_jump: int | None = None
+        self.restarts = 0
+
+    def extend(self, sequence: int) -> int | None:
+        """The extended number; None for a packet far off, which is dropped unless the next one follows it.
+
+        After a restart numbers go on right behind the highest one so far, so that nothing looks lost.
+        """
+        if self._raw is None:
+            self._raw = self._extended = sequence
+            return sequence
+        ahead = (sequence - self._raw) & 0xFFFF
+        if ahead < MAX_DROPOUT:
+            self._after_jump = None
+            self._raw = sequence
+            self._extended += ahead
+            return self._extended
+        if ahead > 0x10000 - MAX_MISORDER:
+            return self._extended + ahead - 0x10000
+        if sequence != self._after_jump:
+            self._after_jump = (sequence + 1) & 0xFFFF
+            return None
+        return self.restart(sequence)
+
+    def restart(self, sequence: int) -> int:
+        """Another stream begins with this number; its extended number is the next one."""
+        self._after_jump = None
+        self.restarts += 1
+        self._raw = sequence
+        self._extended += 1
+        return self._extended
+
+
+class RtpSender:
+    """Our stream: one packet a 20 ms slot, its timestamp following the slots and not the packets (RFC 3550 §5.1)."""
+
+    def __init__(self, ssrc: int, sequence: int, timestamp: int) -> None:
+        self.ssrc = ssrc
+        self.packets = 0
+        self._sequence = sequence & 0xFFFF
+        self._timestamp = timestamp & 0xFFFFFFFF
+        self._mark = True
+
+    def skip(self, ticks: int) -> None:
+        """Time passes and nothing is sent; `ticks` are sampling instants, 8000 a second."""
+        self._timestamp = (self._timestamp + ticks) & 0xFFFFFFFF
+
+    def mark(self) -> None:
+        """The next packet begins a talkspurt (RFC 3551 §4.1)."""
+        self._mark = True
+
+    @property
+    def timestamp(self) -> int:
+        return self._timestamp
+
+    def packet(self, payload_type: int, payload: bytes, timestamp: int | None = None, marker: bool = False) -> bytes:
+        """The next datagram; `timestamp` where it is not that of this slot (telephone events)."""
+        second = payload_type | (0x80 if marker or self._mark else 0)
+        self._mark = False
+        stamp = self._timestamp if timestamp is None else timestamp
+        data = _HEADER.pack(0x80, second, self._sequence, stamp, self.ssrc) + payload
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self.packets += 1
+        return data

@@ -1,0 +1,102 @@
+"""One 20 ms tick for all calls: absolute deadlines, so lateness never adds up."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from services.common.telemetry.log import logger
+
+TICK_US = 20_000
+# Timers of an event loop count whole milliseconds and may fire up to one early.
+EARLY_US = 1_000
+# A phone's jitter buffer of 20-40 ms hides less than this; more is heard.
+LATE_US = 5_000
+_BUCKETS = 1_000  # of 1 ms
+
+
+class TickSchedule:
+    """When ticks are due, and how late they were. Pure; times are microseconds on any clock that never goes back.
+
+    Slots that were missed altogether are told and never made up: a burst helps no jitter buffer.
+    """
+
+    def __init__(self, now_us: int) -> None:
+        self.next_us = now_us + TICK_US
+        self.ticks = 0
+        self.late_ticks = 0
+        self.missed_slots = 0
+        self.worst_us = 0
+        self._lateness_ms = [0] * _BUCKETS
+
+    def due(self, now_us: int) -> int:
+        """Slots that have come since the last tick: 0 before the deadline, more than 1 when some were missed."""
+        late_us = now_us - self.next_us
+        if late_us < -EARLY_US:
+            return 0
+        late_us = max(late_us, 0)
+        slots = 1 + late_us // TICK_US
+        self.next_us += slots * TICK_US
+        self.ticks += 1
+        self.missed_slots += slots - 1
+        self.late_ticks += late_us > LATE_US
+        self.worst_us = max(self.worst_us, late_us)
+        self._lateness_ms[min(late_us // 1000, _BUCKETS - 1)] += 1
+        return slots
+
+    def lateness_ms(self, share: float) -> int:
+        """The lateness, in whole ms rounded up, that `share` (0-1) of the ticks stayed within."""
+        left = share * self.ticks
+        for millisecond, count in enumerate(self._lateness_ms):
+            left -= count
+            if left <= 0:
+                return millisecond + 1
+        return _BUCKETS
+
+
+def now_us() -> int:
+    """The monotonic clock in microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+class Ticker:
+    """Calls each listener once a slot, with the number of slots that have come. Rests while there is none."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[Callable[[int], None], Callable[[], None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self.schedule = TickSchedule(now_us())
+
+    def add(self, listener: Callable[[int], None], on_failure: Callable[[], None]) -> None:
+        """A listener that raises is not called again; `on_failure` is, once."""
+        self._listeners[listener] = on_failure
+        if self._timer is None:
+            self.schedule.next_us = now_us() + TICK_US
+            self._arm()
+
+    def remove(self, listener: Callable[[int], None]) -> None:
+        self._listeners.pop(listener, None)
+
+    def close(self) -> None:
+        self._listeners.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        delay_s = max(self.schedule.next_us - now_us(), 0) / 1e6
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        slots = self.schedule.due(now_us())
+        if slots:
+            for listener, on_failure in list(self._listeners.items()):
+                try:
+                    listener(slots)
+                except Exception:
+                    # One call's defect must not silence the others.
+                    logger().exception("tick_failed")
+                    self.remove(listener)
+                    on_failure()
+        if self._listeners:
+            self._arm()

@@ -1,0 +1,197 @@
+"""The caller's frames: in order, on an even timeline, none lost that came, nothing but silence under keys."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.media.frame import CONCEALED, DISCONTINUITY, AudioFrame
+from services.gateway.caller_stream import STALL_US, CallerStream, Heard
+from services.gateway.dtmf import Digit
+from services.gateway.g711 import PCMU
+from services.gateway.rtp import RtpPacket
+
+MS = 1000
+EVENTS = 101
+
+
+def packet(sequence: int, payload: bytes | None = None, payload_type: int = 0, ssrc: int = 1) -> RtpPacket:
+    if payload is None:
+        payload = bytes([sequence % 100 + 1]) * 160
+    return RtpPacket(payload_type, sequence & 0xFFFF, sequence * 160 & 0xFFFFFFFF, ssrc, payload)
+
+
+def key(sequence: int, timestamp: int, end: bool) -> RtpPacket:
+    payload = struct.pack("!BBH", 5, 0x80 if end else 0, 320)
+    return RtpPacket(EVENTS, sequence, timestamp, 1, payload)
+
+
+def stream() -> CallerStream:
+    return CallerStream({0: PCMU}, EVENTS)
+
+
+def frames(heard: list[Heard]) -> list[AudioFrame]:
+    return [one for one in heard if isinstance(one, AudioFrame)]
+
+
+def sound(sequence: int) -> bytes:
+    return PCMU.decode(packet(sequence).payload)
+
+
+def times_ms(found: list[AudioFrame]) -> list[float]:
+    return [one.call_time_us / MS for one in found]
+
+
+def test_a_packet_is_handed_on_as_it_comes() -> None:
+    caller = stream()
+    (frame,) = frames(caller.packet(packet(7), 50 * MS))
+    assert frame == AudioFrame(0, 30 * MS, 8000, sound(7))
+    (frame,) = frames(caller.packet(packet(8), 71 * MS))
+    assert frame == AudioFrame(1, 51 * MS, 8000, sound(8))
+
+
+def test_long_and_odd_packets_are_cut_into_frames() -> None:
+    caller = stream()
+    thirty = bytes(240)
+    assert times_ms(frames(caller.packet(packet(1, thirty), 100 * MS))) == [70]
+    assert times_ms(frames(caller.packet(packet(2, thirty), 130 * MS))) == [90, 110]
+    assert times_ms(frames(caller.packet(packet(3, bytes(320)), 170 * MS))) == [130, 150]
+    assert caller.frames == 5
+
+
+def test_a_lost_packet_is_concealed_in_step() -> None:
+    caller = stream()
+    found = frames(caller.packet(packet(1), 100 * MS))
+    found += frames(caller.packet(packet(3), 140 * MS))
+    found += frames(caller.tick(180 * MS))
+    found += frames(caller.packet(packet(4), 180 * MS))
+    assert [one.sequence for one in found] == [0, 1, 2, 3]
+    assert [one.flags for one in found] == [0, CONCEALED, 0, 0]
+    assert times_ms(found) == [80, 100, 120, 160]
+    assert caller.lost_packets == 1
+
+
+def test_an_overtaken_packet_keeps_the_timeline() -> None:
+    caller = stream()
+    found = [
+        one
+        for sequence, ms in ((1, 100), (3, 140), (2, 145), (4, 160))
+        for one in frames(caller.packet(packet(sequence), ms * MS))
+    ]
+    assert [one.samples for one in found] == [sound(one) for one in (1, 2, 3, 4)]
+    assert times_ms(found) == [80, 100, 120, 140]
+
+
+def test_silence_from_the_answer_on() -> None:
+    caller = stream()
+    assert caller.tick(STALL_US - 1) == []
+    found = frames(caller.tick(STALL_US))
+    assert times_ms(found) == [0, 20, 40, 60, 80]
+    assert {one.samples for one in found} == {bytes(320)}
+    assert times_ms(frames(caller.tick(120 * MS))) == [100]
+
+
+def test_a_stalled_stream_is_filled_and_what_was_only_late_still_comes() -> None:
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    found = [one for ms in range(120, 300, 20) for one in frames(caller.tick(ms * MS))]
+    assert {one.flags for one in found} == {CONCEALED}
+    assert times_ms(found) == [100 + 20 * at for at in range(9)]
+    late = [one for sequence in (2, 3) for one in frames(caller.packet(packet(sequence), 300 * MS))]
+    assert [one.samples for one in late][1:] == [sound(3)]
+    assert times_ms(late) == [280, 280]
+
+
+def test_loss_that_was_filled_already_is_not_filled_twice() -> None:
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    for ms in range(120, 400, 20):
+        caller.tick(ms * MS)
+    before = caller.concealed_frames
+    caller.packet(packet(16), 400 * MS)
+    found = frames(caller.tick(440 * MS))
+    assert found[-1].samples[-100:] == sound(16)[-100:]
+    assert caller.concealed_frames <= before + 1
+
+
+def test_keys_are_silence_and_a_digit() -> None:
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    heard = [*caller.packet(key(2, 800, False), 120 * MS), *caller.packet(key(3, 800, True), 140 * MS)]
+    heard += caller.packet(key(4, 800, True), 141 * MS)
+    assert [one for one in heard if isinstance(one, Digit)] == [Digit("5", 40)]
+    assert [(one.samples, one.call_time_us) for one in frames(heard)] == [
+        (bytes(320), 100 * MS),
+        (bytes(320), 120 * MS),
+    ]
+    (frame,) = frames(caller.packet(packet(5), 160 * MS))
+    assert frame.samples == sound(5)
+    assert caller.lost_packets == 0
+
+
+def test_music_on_hold_is_not_the_caller() -> None:
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    caller.hold(True, 110 * MS)
+    assert caller.packet(packet(2), 120 * MS) == []
+    assert caller.tick(1000 * MS) == []
+    caller.hold(False, 1000 * MS)
+    (frame,) = frames(caller.packet(packet(3), 1020 * MS))
+    assert frame.flags == DISCONTINUITY
+    assert (frame.sequence, frame.call_time_us) == (1, 1000 * MS)
+
+
+def test_another_ssrc_takes_over_with_its_second_packet() -> None:
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    assert caller.packet(packet(9000, ssrc=2), 120 * MS) == []
+    assert frames(caller.packet(packet(2), 120 * MS))[0].flags == 0
+    assert caller.packet(packet(9001, ssrc=2), 140 * MS) == []
+    (frame,) = frames(caller.packet(packet(9002, ssrc=2), 160 * MS))
+    assert frame.flags == DISCONTINUITY
+    assert caller.lost_packets == 0
+
+
+@pytest.mark.parametrize(
+    "bad", [packet(2, payload_type=97), packet(2, b""), packet(2, bytes(1601))], ids=["unknown type", "empty", "huge"]
+)
+def test_what_is_no_audio_of_the_call_is_dropped(bad: RtpPacket) -> None:
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    assert caller.packet(bad, 120 * MS) == []
+    assert caller.unknown_packets == 1
+
+
+def test_concealment_fades_to_silence() -> None:
+    caller = stream()
+    tone = (8000 * np.sin(2 * np.pi * 200 * np.arange(160 * 5) / 8000)).astype("<i2").tobytes()
+    for at in range(5):
+        caller.packet(packet(at, PCMU.encode(tone[320 * at : 320 * at + 320])), (100 + 20 * at) * MS)
+    found = frames(caller.tick(400 * MS))
+    loud = [float(np.abs(np.frombuffer(one.samples, "<i2")).max()) for one in found]
+    assert loud[0] > 6000
+    assert loud[0] > loud[1] > loud[2] > 0
+    assert set(loud[3:]) == {0.0}
+    # The repetition is in tune: the first made-up frame is what the tone would have been, faded.
+    expected = 8000 * np.sin(2 * np.pi * 200 * (800 + np.arange(80)) / 8000)
+    assert np.abs(np.frombuffer(found[0].samples, "<i2")[:80] - expected).max() < 800
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["packet", "tick"]), st.integers(-4, 6)), max_size=80),
+)
+def test_timeline_never_goes_back_and_sequence_never_jumps(steps: list[tuple[int, str, int]]) -> None:
+    caller, now_us, at = stream(), 0, 100
+    found: list[AudioFrame] = []
+    for pause_ms, what, jump in steps:
+        now_us += pause_ms * MS
+        if what == "tick":
+            found += frames(caller.tick(now_us))
+        else:
+            at += jump
+            found += frames(caller.packet(packet(at), now_us))
+        assert not found or found[-1].call_time_us <= now_us
+    assert [one.sequence for one in found] == list(range(len(found)))
+    assert times_ms(found) == sorted(times_ms(found))

@@ -1,0 +1,140 @@
+"""A call's RTP from the 200 on: silence flows, hold stops it, slots that were missed are skipped."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.gateway.echo import Echo
+from services.gateway.g711 import PCMU
+from services.gateway.media import MediaSession
+from services.gateway.rtp import RtpPacket
+from services.gateway.sip import sdp
+from services.gateway.udp import Address
+
+PHONE, ELSEWHERE = ("192.0.2.1", 4000), ("192.0.2.1", 4002)
+SECOND = 1_000_000
+
+
+class Wire:
+    """A UdpPort without a network."""
+
+    def __init__(self) -> None:
+        self.port = 20000
+        self.sent: list[tuple[RtpPacket, Address]] = []
+        self.closed = False
+
+    def listen(self, on_datagram: Callable[[bytes, Address], None]) -> None:
+        self.receive = on_datagram
+
+    def send(self, data: bytes, destination: Address) -> None:
+        self.sent.append((RtpPacket.parse(data), destination))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Session:
+    """An echo call at a time that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        self.wire = Wire()
+        self.timeouts = 0
+        self.media = MediaSession(self.wire, Echo(), lambda: self.now_us, 30 * SECOND, self._timed_out)  # type: ignore[arg-type]
+        self.media.start()
+        self.negotiate()
+
+    def _timed_out(self) -> None:
+        self.timeouts += 1
+
+    def negotiate(self, direction: sdp.Direction = sdp.Direction.SENDRECV, remote: Address | None = PHONE) -> bool:
+        codec = sdp.Codec(0, "PCMU", 8000)
+        return self.media.negotiated(sdp.Negotiated(codec, None, remote, direction, None), PCMU)
+
+    def tick(self, slots: int = 1) -> None:
+        self.now_us += 20_000 * slots
+        self.media.tick(slots)
+
+    def receive(self, packet: RtpPacket, source: Address = PHONE) -> None:
+        self.wire.receive(packet.pack(), source)
+
+
+def test_silence_flows_to_the_sdp_address() -> None:
+    session = Session()
+    for _ in range(3):
+        session.tick()
+    assert [(packet.payload, to) for packet, to in session.wire.sent] == [(b"\xff" * 160, PHONE)] * 3
+    assert [packet.marker for packet, _ in session.wire.sent] == [True, False, False]
+
+
+def test_missed_slots_are_skipped_in_time_and_not_made_up() -> None:
+    session = Session()
+    for slots in (1, 3, 1):
+        session.tick(slots)
+    (first, _), (second, _), (third, _) = session.wire.sent
+    assert [(one.sequence - first.sequence) & 0xFFFF for one in (second, third)] == [1, 2]
+    assert [(one.timestamp - first.timestamp) & 0xFFFFFFFF for one in (second, third)] == [480, 640]
+
+
+def test_echo_and_latch() -> None:
+    session = Session()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160), ELSEWHERE)
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x77" * 160), PHONE)
+    session.tick()
+    session.tick()
+    assert [(packet.payload, to) for packet, to in session.wire.sent] == [
+        (b"\x31" * 160, ELSEWHERE),
+        (b"\xff" * 160, ELSEWHERE),
+    ]
+    assert session.media.strangers == 1
+
+
+def test_echo_does_not_lag_for_ever() -> None:
+    session = Session()
+    for sequence in range(10):
+        session.receive(RtpPacket(0, sequence, 0, 9, bytes([sequence]) * 160))
+    for _ in range(4):
+        session.tick()
+    assert [packet.payload[0] for packet, _ in session.wire.sent] == [7, 8, 9, 0xFF]
+
+
+def test_malformed_packets_are_counted() -> None:
+    session = Session()
+    session.wire.receive(b"junk", PHONE)
+    assert (session.media.counts.malformed, session.media.counts.received) == (1, 0)
+
+
+@pytest.mark.parametrize("direction", [sdp.Direction.RECVONLY, sdp.Direction.INACTIVE])
+def test_hold_stops_sending_and_the_timeout(direction: sdp.Direction) -> None:
+    session = Session()
+    assert session.negotiate(direction)
+    assert not session.negotiate(direction), "held already"
+    for _ in range(60 * 50):
+        session.tick()
+    assert (session.wire.sent, session.timeouts) == ([], 0)
+    assert session.negotiate()
+    session.tick()
+    assert session.wire.sent[0][0].marker
+    assert session.timeouts == 0
+
+
+def test_media_timeout_comes_once() -> None:
+    session = Session()
+    for _ in range(20 * 50):
+        session.tick()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
+    for _ in range(30 * 50):
+        session.tick()
+    assert session.timeouts == 0
+    for _ in range(100):
+        session.tick()
+    assert session.timeouts == 1
+
+
+def test_a_listener_only_call_has_no_timeout() -> None:
+    session = Session()
+    session.negotiate(sdp.Direction.SENDONLY)
+    for _ in range(60 * 50):
+        session.tick()
+    assert session.timeouts == 0
+    assert len(session.wire.sent) == 60 * 50
