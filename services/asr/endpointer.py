@@ -33,9 +33,9 @@ LEVEL_MEMORY_S = 6.0
 
 TAIL_US = 150_000
 """The network drops while the last consonant still sounds; this much after it still belongs to the word."""
-TRAIL_US = 320_000
+TRAIL_US = 450_000
 """When the network hears speech for this long after the last loud window, the caller fell to a murmur: the network's
-word is then taken for the end. Silero trails the end of clear speech by 74 to 286 ms."""
+word is then taken for the end. Silero trails the end of clear speech by 74 to 370 ms."""
 HEAD_US = 300_000
 """Furthest that the first sample may lie before the first voiced window."""
 HEAD_GAP_US = 60_000

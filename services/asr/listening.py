@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
@@ -19,7 +20,7 @@ from services.asr.segment import Intake
 from services.asr.settings import AsrSettings
 from services.asr.vad import SileroModel, Vad
 from services.asr.whisper import NOTHING
-from services.common.bus import caller_subject
+from services.common.bus import caller_subject, subscriptions_live
 from services.common.callclock import CallClock
 from services.common.media.frame import FRAME_US, AudioFrame, FrameInvalid
 from services.common.telemetry import log, names
@@ -94,6 +95,8 @@ class Listening:
         subscription = await self._bus.subscribe(caller_subject(self._call_id), cb=self._on_message)
         finals = asyncio.create_task(self._send_finals())
         try:
+            with contextlib.suppress(NatsError):  # a bus that is down: go on with what comes
+                await subscriptions_live(self._bus)
             # Whatever was said before the subscription took hold is in the gateway's ring.
             self._ask_replay()
             while True:

@@ -39,6 +39,16 @@ async def connect_control(url: str, name: str) -> Client:
     return await _connect(url, f"{name} control")
 
 
+async def subscriptions_live(client: Client, within_s: float = 2.0) -> None:
+    """Returns when the server knows the subscriptions made so far. Raises nats.errors.Error when it does not answer.
+
+    nats-py 2.16 writes the PING of a flush ahead of commands that still wait for its writer: when the first flush is
+    back the SUB has been written, when the second is back the server has it.
+    """
+    for _ in range(2):
+        await client.flush(within_s)
+
+
 async def _connect(url: str, name: str, **options: int) -> Client:
     client = Client()
     try:

@@ -8,11 +8,9 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from services.common.bus import agent_subject, caller_subject, replay_subject
+from services.common.bus import agent_subject, caller_subject, replay_subject, subscriptions_live
 from services.common.media.frame import AudioFrame, FrameInvalid
 from services.gateway.replay import ReplayInvalid, ReplayRing
-
-_SERVER_ANSWERS_S = 2
 
 
 class CallBus:
@@ -35,10 +33,8 @@ class CallBus:
             await self._audio.subscribe(agent_subject(self._call_id), cb=self._agent_frame),
             await self._control.subscribe(replay_subject(self._call_id), cb=self._replay),
         ]
-        # nats-py writes the PING of a flush ahead of commands that still wait for its writer (2.16): when the first
-        # flush is back the SUB has been written, when the second is back the server has it.
-        for connection in (self._audio, self._audio, self._control, self._control):
-            await connection.flush(_SERVER_ANSWERS_S)
+        for connection in (self._audio, self._control):
+            await subscriptions_live(connection)
 
     async def close(self) -> None:
         for subscription in self._subscriptions:

@@ -81,20 +81,20 @@ class LiveCall:
     def _trace_hangup(self, by_caller: bool, reason: str, call_time_us: int) -> None:
         context: Context = context_from_traceparent(self.traceparent)
         counts: dict[str, int] = {
-            "rtp.packets_received": self.media.counts.received,
-            "rtp.packets_sent": self.media.sender.packets,
-            "rtp.packets_malformed": self.media.counts.malformed,
-            "rtp.packets_foreign": self.media.strangers,
+            names.RTP_PACKETS_RECEIVED: self.media.counts.received,
+            names.RTP_PACKETS_SENT: self.media.sender.packets,
+            names.RTP_PACKETS_MALFORMED: self.media.counts.malformed,
+            names.RTP_PACKETS_FOREIGN: self.media.strangers,
         }
         if self.agent is not None:
             counts |= {
-                "rtp.packets_lost": self.agent.stream.lost_packets,
-                "rtp.packets_late": self.agent.stream.late_packets,
-                "rtp.frames_concealed": self.agent.stream.concealed_frames,
-                "voice.caller_frames": self.agent.stream.frames,
-                "voice.caller_frames_unsent": self.agent.bus.unsent,
-                "voice.agent_frames_dropped": self.agent.playout.dropped_frames,
-                "voice.dialogue_reopened": self.agent.dialogue.reopened,
+                names.RTP_PACKETS_LOST: self.agent.stream.lost_packets,
+                names.RTP_PACKETS_LATE: self.agent.stream.late_packets,
+                names.RTP_FRAMES_CONCEALED: self.agent.stream.concealed_frames,
+                names.CALLER_FRAMES: self.agent.stream.frames,
+                names.CALLER_FRAMES_UNSENT: self.agent.bus.unsent,
+                names.AGENT_FRAMES_DROPPED: self.agent.playout.dropped_frames,
+                names.DIALOGUE_REOPENED: self.agent.dialogue.reopened,
             }
         span = tracer().start_span(
             names.CALL_HANGUP,
@@ -104,7 +104,7 @@ class LiveCall:
                 names.SIP_CALL_ID: self.facts.sip_call_id,
                 names.HANGUP_REASON: reason,
                 names.HANGUP_BY_CALLER: by_caller,
-                "voice.call_ms": call_time_us // 1000,
+                names.CALL_MS: call_time_us // 1000,
                 **counts,
             },
         )

@@ -42,17 +42,17 @@ class HttpTool:
         name = self.declaration.name
         with trace.tracer().start_as_current_span(f"{names.TOOL} {name}", kind=SpanKind.CLIENT) as span:
             span.set_attribute(names.TOOL_NAME, name)
-            span.set_attribute("voice.tool.side_effect", self.declaration.side_effect)
-            span.set_attribute("http.request.method", self.declaration.method)
+            span.set_attribute(names.TOOL_SIDE_EFFECT, self.declaration.side_effect)
+            span.set_attribute(names.HTTP_METHOD, self.declaration.method)
             result = self.refusal(arguments)
             if result is None:
                 result = await self._within_deadline(arguments, idempotency_key, span)
             result = replace(result, duration_ms=(perf_counter() - started) * 1000)
             span.set_attribute(names.TOOL_OK, result.ok)
             if result.status is not None:
-                span.set_attribute("http.response.status_code", result.status)
+                span.set_attribute(names.HTTP_STATUS, result.status)
             if not result.ok:
-                span.set_attribute("voice.tool.error", result.code)
+                span.set_attribute(names.TOOL_ERROR, result.code)
                 span.set_status(StatusCode.ERROR, result.code)
             return result
 
@@ -73,7 +73,7 @@ class HttpTool:
             async with asyncio.timeout(deadline_ms / 1000):
                 result = await self._attempt(arguments, key)
                 if may_retry and result.code in ("unreachable", "server_error"):
-                    span.set_attribute("voice.tool.retried", True)
+                    span.set_attribute(names.TOOL_RETRIED, True)
                     await asyncio.sleep(self.pause())
                     result = await self._attempt(arguments, key)
                 return result
