@@ -6,10 +6,12 @@ Dates are worked out here on their own, not with the agent's parsers: a check th
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from pydantic import Field
 
 from services.common.settings import Settings, SettingsInvalid, read_yaml
 
@@ -26,12 +28,18 @@ class Expectation(Settings):
     start: str
     timezone: str = "Europe/London"
 
+    def starts_at(self, said_at: datetime) -> datetime:
+        """`start`, said at that moment (aware), by the clinic's wall clock, naive. Raises ValueError."""
+        return start_of(self.start, said_at.astimezone(ZoneInfo(self.timezone))).replace(tzinfo=None)
+
 
 class Expected(Settings):
     """evals/expected/<script>.yaml: what a script must come to. The caller process never reads it."""
 
     booking: Expectation | None = None
     transferred: bool = False
+    before: Expectation | None = Field(default=None, description="An appointment that is made before the call.")
+    cancelled: bool = Field(default=False, description="No appointment is left after the call.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +55,13 @@ def read_expected(path: Path) -> Expected:
     """Raises SettingsInvalid."""
     file = read_yaml(path)
     expected = file.validate(Expected)
-    if expected.booking:
+    for key in ("booking", "before"):
+        appointment: Expectation | None = getattr(expected, key)
         try:
-            start_of(expected.booking.start, datetime(2026, 1, 1))
+            if appointment:
+                appointment.starts_at(datetime(2026, 1, 1, tzinfo=UTC))
         except ValueError as error:
-            raise SettingsInvalid([file.mistake(("booking", "start"), str(error))]) from error
+            raise SettingsInvalid([file.mistake((key, "start"), str(error))]) from error
     return expected
 
 
@@ -96,9 +106,9 @@ def differences(expected: Expectation, bookings: list[Booking], said_at: datetim
         wrong.append(f"name is {booking.name!r}, expected {expected.name!r}")
     if _digits(booking.phone) != _digits(expected.phone):
         wrong.append(f"phone is {booking.phone!r}, expected {expected.phone!r}")
-    start = start_of(expected.start, said_at.astimezone(ZoneInfo(expected.timezone)))
+    start = expected.starts_at(said_at)
     # The API may tell its own time zone: an appointment is a time on the clinic's wall.
-    if booking.start.replace(tzinfo=None) != start.replace(tzinfo=None):
+    if booking.start.replace(tzinfo=None) != start:
         wrong.append(f"start is {booking.start:%Y-%m-%d %H:%M}, expected {start:%Y-%m-%d %H:%M} ({expected.start})")
     return wrong
 

@@ -13,6 +13,13 @@ async def appointments(url: str) -> list[dict[str, Any]]:
     return await _list(url, "appointments")
 
 
+async def book(url: str, name: str, phone: str, start: str) -> None:
+    """POST /appointments; `start` is ISO 8601 by the clinic's wall clock. Raises httpx.HTTPError."""
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
+        answer = await client.post("/appointments", json={"name": name, "phone": phone, "start": start})
+        answer.raise_for_status()
+
+
 async def ledger(url: str) -> list[dict[str, Any]]:
     """GET /ledger: every change, in order."""
     return await _list(url, "ledger")

@@ -146,6 +146,8 @@ def make_plan(
 
     brain = _section(written, "brain")
     brain["variables"] = {**variables, **(brain.get("variables") or {})}
+    if "agents_dir" not in brain and (agents := _agents_elsewhere(given.value("brain", "agents_dir"))):
+        brain["agents_dir"] = str(agents)
     outside = otlp_endpoint or given.common.otlp_endpoint
     # Nobody but our own children speaks to the embedded store: any free port will do.
     otlp = None if outside else f"127.0.0.1:{port_for()}"
@@ -185,6 +187,12 @@ def _import() -> dict[str, str]:
     """The repository's own packages can be imported from wherever `tandem` is started."""
     rest = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{rest}" if rest else str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+
+
+def _agents_elsewhere(default: Path) -> Path | None:
+    """The agents that ship, when `tandem` is started in a folder that has none of its own."""
+    shipped = REPOSITORY / default
+    return shipped if not default.is_dir() and shipped.is_dir() else None
 
 
 def _section(written: dict[str, Any], section: str) -> dict[str, Any]:

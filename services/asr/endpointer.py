@@ -36,6 +36,8 @@ TAIL_US = 150_000
 TRAIL_US = 450_000
 """When the network hears speech for this long after the last loud window, the caller fell to a murmur: the network's
 word is then taken for the end. Silero trails the end of clear speech by 74 to 370 ms."""
+FAINT_US = 400_000
+"""Speech of which no window is loud (a caller who fell to a murmur) must last this long to be believed."""
 HEAD_US = 300_000
 """Furthest that the first sample may lie before the first voiced window."""
 HEAD_GAP_US = 60_000
@@ -146,8 +148,8 @@ class Endpointer:
         if self.speaking and self._heard_to_us is not None and from_us - self._heard_to_us >= self._min_silence_us:
             events.append(self._end())
         self._measure(from_us, samples)
-        if not self.speaking and self._run_us >= self._min_speech_us:
-            events.append(self._begin())
+        if not self.speaking and self._run_us >= self._min_speech_us and (began := self._begin()):
+            events.append(began)
         if self.speaking:
             events.extend(self._silence())
         return events
@@ -177,7 +179,8 @@ class Endpointer:
         self._end_us[: self._levels - count] = self._end_us[count : self._levels]
         self._levels -= count
 
-    def _begin(self) -> SpeechBegan:
+    def _begin(self) -> SpeechBegan | None:
+        """None while the network alone hears speech: after an end it may trail once more, over silence."""
         power, ends = self._power[: self._levels], self._end_us[: self._levels]
         before = power[(ends <= self._run_from_us - HEAD_US // 2) & (ends > self._ended_us + TAIL_US)]
         if len(before) >= 20:
@@ -187,6 +190,8 @@ class Endpointer:
         first = np.searchsorted(loud, self._run_from_us, side="right")
         while 0 < first < len(loud) and loud[first] - loud[first - 1] <= HEAD_GAP_US:
             first -= 1
+        if first == len(loud) and self._run_us < FAINT_US:
+            return None
         onset = int(loud[first]) - LEVEL_US if first < len(loud) else self._run_from_us
         self.utterance += 1
         self.speaking = True

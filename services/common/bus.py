@@ -39,7 +39,7 @@ async def connect_control(url: str, name: str) -> Client:
     return await _connect(url, f"{name} control")
 
 
-async def subscriptions_live(client: Client, within_s: float = 2.0) -> None:
+async def subscriptions_live(client: Client, within_s: int = 2) -> None:
     """Returns when the server knows the subscriptions made so far. Raises nats.errors.Error when it does not answer.
 
     nats-py 2.16 writes the PING of a flush ahead of commands that still wait for its writer: when the first flush is

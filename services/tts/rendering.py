@@ -11,7 +11,7 @@ from services.tts.speech import Engine
 from services.tts.spoken import Piece, speak
 
 # Part of every cached phrase's key: raise it when what follows here changes how a clause sounds.
-RENDERING = 1
+RENDERING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ def render(text: str, engine: Engine, voice: str, rate_hz: int, level_dbfs: floa
     if not any(character.isalnum() for character in said):
         return ClauseAudio(np.zeros(0, np.int16), rate_hz, tuple(alignment.written(pieces, [])))
     speech = engine.synthesize(said, voice)
-    first, last = loudness.sounding(speech.samples, speech.rate_hz)
-    kept = loudness.fade(speech.samples[first:last], speech.rate_hz)
-    out = loudness.level(loudness.resample(kept, speech.rate_hz, rate_hz), rate_hz, level_dbfs)
-    spans = alignment.cut_out(speech.words, first, last)
-    spans = alignment.at_rate(spans, speech.rate_hz, rate_hz, len(out))
+    # What sounds is judged as the line carries it: a "th" that lives above 4 kHz is silence on a telephone.
+    line = loudness.resample(speech.samples, speech.rate_hz, rate_hz)
+    first, last = loudness.sounding(line, rate_hz)
+    out = loudness.level(loudness.fade(line[first:last], rate_hz), rate_hz, level_dbfs)
+    spans = alignment.cut_out(alignment.at_rate(speech.words, speech.rate_hz, rate_hz, len(line)), first, last)
     return ClauseAudio(loudness.to_pcm(out), rate_hz, tuple(alignment.written(pieces, spans)))

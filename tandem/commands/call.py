@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from tandem.booking import Expected
     from tandem.callreport import ReportTurn
     from tandem.settings import StackSettings
     from tandem.stack import Stack
@@ -103,7 +104,7 @@ def _call(
     modelcheck.provide(given, True, Console(stderr=True))
     folder = (out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}").absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    result = asyncio.run(_ring(given, script, called, codec, folder))
+    result = asyncio.run(_ring(given, script, called, codec, folder, expected))
     if result is None:
         return EXIT_INTERRUPTED
     _judge(result, expected)
@@ -126,7 +127,10 @@ def _beside(script: Path) -> Path | None:
     return found if found.is_file() else None
 
 
-async def _ring(given: "StackSettings", script: Path, called: str, codec: str, folder: Path) -> Result | None:
+async def _ring(
+    given: "StackSettings", script: Path, called: str, codec: str, folder: Path, expected: "Expected"
+) -> Result | None:
+    from tandem.businessapi import book
     from tandem.interrupt import Interrupted, stop_event, unless
     from tandem.stack import Stack
 
@@ -136,6 +140,9 @@ async def _ring(given: "StackSettings", script: Path, called: str, codec: str, f
     try:
         _say("starting …")
         await unless(stop, stack.start())
+        if expected.before:
+            one = expected.before
+            await book(stack.business_api, one.name, one.phone, one.starts_at(datetime.now(UTC)).isoformat())
         _say(f"ready in {stack.ready_s:.1f} s; ringing sip:{called}@{stack.sip_address}")
         return await unless(stop, _one_call(stack, script, called, codec, folder))
     except Interrupted:
@@ -194,6 +201,10 @@ def _judge(result: Result, expected: Any) -> None:
             differences = [f"the business API's answer cannot be read: {error!r}"]
         result.wrong += differences
         result.outcome = "booked" if not differences else "wrong_booking" if result.bookings else "not_booked"
+    if expected.cancelled:
+        result.outcome = "not_cancelled" if result.bookings else "cancelled"
+        if result.bookings:
+            result.wrong.append("the appointment is still there")
     if expected.transferred:
         moved = result.journal is not None and result.journal.outcome == CallOutcome.CALL_OUTCOME_TRANSFERRED
         result.outcome = "transferred" if moved else "not_transferred"
