@@ -1,6 +1,7 @@
 """The booking system's HTTP interface. Times are clinic time without offset; errors are {"error": {"code", "message"}}.
 
-A write may carry an Idempotency-Key: the same key again gets the same answer and writes nothing.
+A write may carry an Idempotency-Key: the same key again gets the same answer and writes nothing. A ticket that has an
+id of its own needs none: POST files it once, PUT changes it.
 """
 
 import json
@@ -10,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,6 +52,7 @@ class Ticket(BaseModel):
     """What a person must know to ring back; a caller's system may send more."""
 
     model_config = ConfigDict(extra="allow")
+    id: str = Field(default="", max_length=200)
     call_id: str = Field(default="", max_length=200)
     reason: str = Field(default="", max_length=2000)
 
@@ -216,20 +218,50 @@ def create_app(database: str, timezone: str = "Europe/London", clock: Callable[[
             raise Refusal(404, "not_found", f"there is no appointment {identity}")
         return found
 
+    def put(ticket: Ticket, key: str, traceparent: str) -> JSONResponse:
+        """The ticket as it now stands; one that says nothing new leaves no trace in the ledger."""
+        document = ticket.model_dump()
+        with store.writing() as writing:
+            before = writing.ticket(ticket.id)
+            if before is None:
+                writing.file_ticket(document, now())
+            elif before != document:
+                writing.change_ticket(ticket.id, document)
+            if before != document:
+                writing.note(now(), "ticket", key, traceparent, document)
+        return JSONResponse({"id": ticket.id}, 201 if before is None else 200)
+
     @app.post("/tickets")
     def file_ticket(ticket: Ticket, idempotency_key: Key = "", traceparent: TraceParent = "") -> JSONResponse:
+        if ticket.id:
+            # Sent again because our answer was lost, it may have moved on: the same ticket, not another request.
+            return put(ticket, idempotency_key, traceparent)
+
         def write(writing: Writing) -> tuple[int, Any]:
             body = ticket.model_dump()
             identity = writing.file_ticket(body, now())
-            writing.note(now(), "ticket", idempotency_key, traceparent, {"id": identity, **body})
+            writing.note(now(), "ticket", idempotency_key, traceparent, {**body, "id": identity})
             return 201, {"id": identity}
 
         return once(idempotency_key, ["ticket", ticket.model_dump()], write)
 
+    @app.put("/tickets/{identity}")
+    def put_ticket(
+        identity: Annotated[str, Path(max_length=200)], ticket: Ticket, traceparent: TraceParent = ""
+    ) -> JSONResponse:
+        """Replaces a ticket, or files it; `identity` is the id that its sender gave it."""
+        if ticket.id not in ("", identity):
+            raise Refusal(422, "other_id", f"the ticket calls itself {ticket.id!r}, its address says {identity!r}")
+        return put(ticket.model_copy(update={"id": identity}), "", traceparent)
+
     @app.get("/tickets")
     def tickets() -> dict[str, Any]:
-        rows = store.rows("SELECT * FROM ticket ORDER BY id")
-        return {"tickets": [{**json.loads(row["body"]), "id": row["id"], "created": row["created"]} for row in rows]}
+        """Each with its sender's id where it has one."""
+        found = []
+        for row in store.rows("SELECT * FROM ticket ORDER BY id"):
+            body = json.loads(row["body"])
+            found.append({**body, "id": body.get("id") or row["id"], "created": row["created"]})
+        return {"tickets": found}
 
     @app.get("/ledger")
     def ledger() -> dict[str, Any]:

@@ -96,6 +96,16 @@ class Writing:
         assert identity is not None
         return identity
 
+    def ticket(self, own_id: str) -> dict[str, Any] | None:
+        """By the id that its sender gave it."""
+        sql = "SELECT body FROM ticket WHERE json_extract(body, '$.id') = ?"
+        row = self._connection.execute(sql, (own_id,)).fetchone()
+        return dict(json.loads(row["body"])) if row else None
+
+    def change_ticket(self, own_id: str, body: dict[str, Any]) -> None:
+        sql = "UPDATE ticket SET body = ? WHERE json_extract(body, '$.id') = ?"
+        self._connection.execute(sql, (json.dumps(body), own_id))
+
     def note(self, now: datetime, action: str, key: str, traceparent: str, detail: Any) -> None:
         """A row of the ledger: what was written, under which key and trace."""
         sql = "INSERT INTO ledger (at, action, key, traceparent, detail) VALUES (?, ?, ?, ?, ?)"

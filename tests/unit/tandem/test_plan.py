@@ -105,3 +105,17 @@ def test_the_written_file_is_one_the_services_read(tmp_path):
 def test_an_override_wins_over_the_file():
     made = plan("gateway:\n  max_calls: 5\n", overrides={"gateway": {"max_calls": 7}})
     assert made.settings.value("gateway", "max_calls") == 7
+
+
+def test_the_agents_that_ship_are_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    found = Path(plan().settings.written["brain"]["agents_dir"])
+    assert found.is_absolute()
+    assert (found / "front_desk" / "agent.yaml").is_file()
+    (tmp_path / "agents").mkdir()
+    assert "agents_dir" not in plan().settings.written["brain"]
+
+
+def test_an_agents_dir_that_is_named_is_not_looked_for_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert plan("brain:\n  agents_dir: agents\n").settings.written["brain"]["agents_dir"] == "agents"

@@ -64,6 +64,11 @@ class Line:
     def ended(self) -> list[CallEnded]:
         return [event for event in self.events if isinstance(event, CallEnded)]
 
+    @property
+    def kinds(self) -> list[str]:
+        """The events' types, in order."""
+        return [type(event).__name__ for event in self.events]
+
     def answer(self) -> None:
         self.keep(self.agent.answer(self.call, ANSWER, self.now))
 

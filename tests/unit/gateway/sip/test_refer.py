@@ -1,0 +1,118 @@
+"""REFER of ours and its NOTIFYs (RFC 3515)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from services.gateway.sip.call import CallState
+from services.gateway.sip.events import EndReason, ReferAnswered, ReferNotified
+
+if TYPE_CHECKING:
+    from tests.unit.gateway.sip.conftest import Line
+
+
+NOTIFY = {"content_type": "message/sipfrag;version=2.0"}
+
+
+def notify(line: Line, body: bytes, state: str = "active;expires=60", event: str = "refer") -> None:
+    line.send("NOTIFY", body=body, extra=f"Event: {event}\r\nSubscription-State: {state}", **NOTIFY)
+
+
+def test_refer_and_its_notifys(line: Line) -> None:
+    line.establish()
+    call = line.established
+    line.keep(line.agent.refer(call, "sip:100@pbx.example", line.now))
+    (refer,) = line.requests
+    assert (refer.method, refer.headers.get("Refer-To")) == ("REFER", "<sip:100@pbx.example>")
+    line.respond(refer, 202)
+    notify(line, b"SIP/2.0 100 Trying\r\n")
+    notify(line, b"SIP/2.0 200 OK\r\n", "terminated;reason=noresource", f"refer;id={refer.cseq.number}")
+    assert line.statuses == [200, 200]
+    assert line.events == [
+        ReferAnswered(call, 202, "Accepted"),
+        ReferNotified(call, 100, "Trying", False),
+        ReferNotified(call, 200, "OK", True),
+    ]
+    notify(line, b"SIP/2.0 200 OK\r\n")
+    assert line.statuses[-1] == 481
+    line.send("BYE")
+    assert len(line.ended) == 1
+    line.run(200)
+    assert line.agent.held == 0
+
+
+def test_the_outcome_is_final_once(line: Line) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "tel:+4930100", line.now))
+    notify(line, b"SIP/2.0 486 Busy Here")  # may overtake the 202
+    line.respond(line.requests[0], 202)
+    notify(line, b"SIP/2.0 486 Busy Here", "terminated")
+    notified = [event for event in line.events if isinstance(event, ReferNotified)]
+    assert notified == [ReferNotified(line.established, 486, "Busy Here", True)]
+    line.keep(line.agent.refer(line.established, "tel:+4930101", line.now))
+    assert len(line.requests) == 2
+
+
+def test_a_subscription_that_ends_in_silence(line: Line) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "tel:+4930100", line.now))
+    line.send("NOTIFY", extra="Event: refer\r\nSubscription-State: terminated;reason=giveup")
+    assert line.events == [ReferNotified(line.established, None, "", True)]
+
+
+@pytest.mark.parametrize("status", [403, 405, 603])
+def test_refer_refused(line: Line, status: int) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
+    line.respond(line.requests[0], status)
+    assert [(e.status, e.call) for e in line.events if isinstance(e, ReferAnswered)] == [(status, line.established)]
+    notify(line, b"SIP/2.0 100 Trying")
+    assert line.statuses == [481]
+    assert line.ended == []
+
+
+def test_refer_that_nobody_answers_leaves_the_call_alone(line: Line) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
+    line.run(100)
+    assert line.events == [ReferAnswered(line.established, 408, "Request Timeout")]
+    assert line.established.state is CallState.CONFIRMED
+
+
+def test_refer_into_a_dialog_the_peer_forgot(line: Line) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
+    line.respond(line.requests[0], 481)
+    assert line.kinds == ["ReferAnswered", "CallEnded"]
+    assert line.ended[0].reason is EndReason.DIALOG_GONE
+    line.run(100)
+    assert line.agent.held == 0
+
+
+def test_notify_after_the_end(line: Line) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
+    line.respond(line.requests[0], 202)
+    line.send("BYE")
+    notify(line, b"SIP/2.0 200 OK", "terminated")
+    assert line.statuses == [200, 481]
+    assert line.kinds == ["ReferAnswered", "CallEnded"]
+
+
+def test_the_202_after_the_end_says_nothing(line: Line) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
+    line.send("BYE")
+    line.respond(line.requests[0], 202)
+    assert line.kinds == ["CallEnded"]
+    line.run(100)
+    assert line.agent.held == 0
+
+
+def test_notify_of_another_package(line: Line) -> None:
+    line.establish()
+    notify(line, b"x", event="presence")
+    assert line.statuses == [489]
+    assert line.messages[0].headers.get("Allow-Events") == "refer"
