@@ -4,7 +4,8 @@
 #
 # $(RUN) ends what it runs when make is killed or stopped, by whatever signal, so that no process is left.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# Ends in a word, or make would read "@ -c" as its own prefix where there is no Python at all.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
@@ -13,7 +14,9 @@ INTERPRETER := $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/n
 RUN := exec $(INTERPRETER) -I tandem/guard.py --parent $$PPID --
 # protoc looks for its plugins on the PATH.
 TOOLS := $(CURDIR)/$(BIN):$(PATH)
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Its folders lie inside .venv, so that nothing stays in /tmp when it is killed.
+PIP := env TMPDIR=$(CURDIR)/$(VENV)/tmp PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --no-input
+NO_PACKAGES := echo "the packages could not be installed (pip says why above); run it again to go on" >&2; exit 2
 
 CALL_OPTIONS := $(if $(JSON),--json) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(OUT),--out $(OUT)) \
 	$(if $(CODEC),--codec $(CODEC))
@@ -65,15 +68,18 @@ bench: $(STAMP) ## latency at the caller's ear, one JSON object on stdout (ARGS=
 setup: $(STAMP) ## make .venv
 
 $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null || { \
-		echo "Python 3.11 or 3.12 is needed, $(or $(PYTHON),none) is not: make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null || { \
+		echo "Python 3.11 or 3.12 is needed, $(or $(PYTHON),none) is not: apt-get install python3 python3-venv," \
+			"or make PYTHON=/path/to/python3.11 …" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 2; }
 	@echo "making $(VENV), once; this takes some minutes" >&2
 	@$(RUN) $(PYTHON) -m venv $(VENV) >&2
-	@$(RUN) $(PIP) install --require-hashes -r requirements/build.txt >&2
-	@$(RUN) $(PIP) install --require-hashes --no-build-isolation -r requirements/dev.txt >&2
+	@mkdir -p $(VENV)/tmp
+	@$(RUN) $(PIP) install --require-hashes -r requirements/build.txt >&2 || { $(NO_PACKAGES); }
+	@$(RUN) $(PIP) install --require-hashes --no-build-isolation -r requirements/dev.txt >&2 || { $(NO_PACKAGES); }
 	@$(RUN) $(PIP) install --quiet --no-deps --no-build-isolation -e . >&2
+	@rm -rf $(VENV)/tmp
 	@touch $@
 
 lock: ## work out requirements/*.txt anew from pyproject.toml

@@ -16,7 +16,7 @@ from services.common.service import StartRefused
 from services.common.settings import YamlFile
 from services.common.telemetry.store import default_database
 from tandem import settings as stack_settings
-from tandem.ports import Listener, free_port, split_address
+from tandem.ports import Listener, bracketed, free_port, split_address
 from tandem.processes import Program
 from tandem.readiness import grpc_serving, http_answers, nats_greets
 from tandem.settings import SERVICES, StackSettings
@@ -112,7 +112,7 @@ def make_plan(
         here = _section(written, section)
         if free_ports:
             host, _ = split_address(str(here.get(key) or given.value(section, key)))
-            here[key] = f"{_bracketed(host)}:{port_for('udp' if key == 'sip_address' else 'tcp')}"
+            here[key] = f"{bracketed(host)}:{port_for('udp' if key == 'sip_address' else 'tcp')}"
         host, port = split_address(str(here.get(key) or given.value(section, key)))
         sip = key == "sip_address"
         what = "SIP" if sip else f"{section}'s gRPC server"
@@ -202,15 +202,11 @@ def _section(written: dict[str, Any], section: str) -> dict[str, Any]:
     return value
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 def _reachable(listeners: list[Listener], setting: str) -> str:
     """Where to connect to a listener: the loopback address for one that listens everywhere."""
     one = next(one for one in listeners if one.setting == setting)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(one.host, one.host)
-    return f"{_bracketed(host)}:{one.port}"
+    return f"{bracketed(host)}:{one.port}"
 
 
 def _embedded_nats_url(configured: str, port: int | None) -> str:
@@ -223,7 +219,7 @@ def _embedded_nats_url(configured: str, port: int | None) -> str:
             f"if one runs there, say --nats {configured}"
         )
     host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
-    return f"nats://{_bracketed(host)}:{port or parts.port or NATS_DEFAULT_PORT}"
+    return f"nats://{bracketed(host)}:{port or parts.port or NATS_DEFAULT_PORT}"
 
 
 def nats_server() -> Path:

@@ -23,11 +23,16 @@ class Listener:
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 class PortTaken(Exception):
     """`str()` is one line: the port, what wanted it, the setting to change."""
+
+
+def bracketed(host: str) -> str:
+    """An IPv6 address as it stands before a port (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def split_address(address: str) -> tuple[str, int]:
