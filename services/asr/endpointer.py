@@ -59,7 +59,7 @@ def _active(power: NDArray[np.float64]) -> tuple[float, int]:
     frames = power[:whole].reshape(-1, 4).mean(axis=1) if whole else power
     if not len(frames):
         return 0.0, 0
-    active = frames[frames >= frames.max() * 10 ** (-ACTIVE_RANGE_DB / 10)]
+    active = frames[frames >= np.max(frames) * 10 ** (-ACTIVE_RANGE_DB / 10)]
     return float(active.sum()), len(active)
 
 
@@ -187,7 +187,7 @@ class Endpointer:
             self._noise = float(np.quantile(before, 0.5))
         loud = ends[power >= self._threshold(power[ends > self._run_from_us])]
         loud = loud[loud - LEVEL_US >= max(self._run_from_us - HEAD_US, self._ended_us)]
-        first = np.searchsorted(loud, self._run_from_us, side="right")
+        first = int(np.searchsorted(loud, self._run_from_us, side="right"))
         while 0 < first < len(loud) and loud[first] - loud[first - 1] <= HEAD_GAP_US:
             first -= 1
         if first == len(loud) and self._run_us < FAINT_US:

@@ -4,24 +4,27 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from services.brain.agent import Agent
 from services.brain.ears import Ears
 from services.brain.endpoint import expected_answer
 from services.brain.history import History
 from services.brain.journal import JournalWriter
+from services.brain.model import call_of
 from services.brain.notices import Notices
 from services.brain.reply import Reply
 from services.brain.script.provider import arguments
 from services.brain.surroundings import Surroundings
 from services.brain.tools.toolbox import ToolBox
-from services.brain.turn import State, TurnMachine
+from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
     Audible,
     Digit,
     Event,
     HangUp,
+    HearingLost,
+    HoldChanged,
     HungUp,
     Ignored,
     Output,
@@ -35,9 +38,11 @@ from services.brain.turn_events import (
     SpeechStarted,
     SpeechStopped,
     StopSpeaking,
+    TakenOver,
     Transcript,
 )
 from services.brain.turn_profile import TurnProfile
+from services.brain.turn_state import State
 from services.brain.turnlog import Turn, TurnLog
 from services.brain.utterance import Utterance
 from services.common.callclock import CallClock
@@ -47,10 +52,6 @@ from tandem.v1.asr_pb2 import RecognizeResponse, TurnContext
 from tandem.v1.brain_pb2 import CallCommand, CallEvent
 from tandem.v1.call_pb2 import CallFacts, CallJournal, CallNotice, CallOutcome, JournalTurn
 from tandem.v1.tts_pb2 import FirstAudio, SynthesizeStart
-
-if TYPE_CHECKING:
-    pass
-
 
 HANDOVER_SETTLES_S = 3.0
 
@@ -64,6 +65,7 @@ class Conversation:
         agent: Agent,
         tools: ToolBox,
         facts: CallFacts,
+        call_time_us: int,
         traceparent: str,
         send: Callable[[CallCommand], None],
     ) -> None:
@@ -74,17 +76,19 @@ class Conversation:
         self.traceparent = traceparent
         self._send = send
         self._clock = CallClock()
+        self._clock.observe(call_time_us, asyncio.get_running_loop().time())
         self.machine = TurnMachine(_patience(agent))
         # The moment of the answer, so that a brain that takes over dates "tomorrow" from the same day.
         self._answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
         self._system = agent.system_message(self._answered)
         self.history = History(self._system)
         self.log = TurnLog(facts, context_from_traceparent(traceparent), around.record_pii, self._turn_done)
-        self._ears = Ears(around.recognizer, facts, agent.language, agent.hints, traceparent, self._take_recognition)
+        self._ears = Ears(
+            around.recognizer, facts, agent.language, agent.hints, traceparent, self._take_recognition, self._deaf
+        )
         self.reply: Reply | None = None
         self.tool_tasks: set[asyncio.Task[None]] = set()
         self._utterance_count = 0
-        self._stopped: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
         self._notices = Notices(around.control, facts.call_id, traceparent)
@@ -109,6 +113,8 @@ class Conversation:
                 task.cancel()
         finally:
             await self._end()
+        if reading.done() and not reading.cancelled():
+            reading.result()
 
     def _begin(self, journal: CallJournal, taken_over: bool) -> None:
         if not taken_over:
@@ -117,13 +123,16 @@ class Conversation:
             self._speak_unasked(self.agent.greeting)
             return
         self.history = History(self._system, json.loads(journal.messages_json or "[]"))
-        self.log.resume_at(len(journal.turns))
+        self.log.resume_behind(journal.turns)
         self._ears.open(max((turn.caller_stopped_us for turn in journal.turns), default=0))
         if self.history.awaits_answer():
             self.feed(ReplyBegan())
-            self._start_reply(self.log.begin(None, self.now())).answer()
+            under_way = [call_of(message) for message in self.history.calls_under_way()]
+            self._start_reply(self.log.begin(None, self.now())).answer(under_way)
         elif not journal.turns:
             self._speak_unasked(self.agent.greeting)
+        else:
+            self.feed(TakenOver())
 
     async def _read(self, events: AsyncIterator[CallEvent]) -> None:
         loop = asyncio.get_running_loop()
@@ -132,7 +141,8 @@ class Conversation:
             self._take_event(event)
 
     async def _end(self) -> None:
-        if self.reply is not None and self.machine.state is State.TRANSFERRING:
+        hung_up = self.outcome != CallOutcome.CALL_OUTCOME_FAILED
+        if hung_up and self.reply is not None and self.machine.state is State.TRANSFERRING:
             # Our leg ends as soon as a person has the caller: escalation's word on it is a moment behind.
             await self.reply.settled(HANDOVER_SETTLES_S)
         self.feed(HungUp())
@@ -173,6 +183,8 @@ class Conversation:
                 self.feed(Played(done.utterance_id))
             case "dtmf":
                 self.feed(Digit(event.dtmf.digit))
+            case "hold_changed":
+                self.feed(HoldChanged(event.hold_changed.on_hold))
             case "hung_up":
                 if self.outcome == CallOutcome.CALL_OUTCOME_FAILED:
                     ours, theirs = CallOutcome.CALL_OUTCOME_AGENT_HUNG_UP, CallOutcome.CALL_OUTCOME_CALLER_HUNG_UP
@@ -183,6 +195,9 @@ class Conversation:
         turn = self.log.of(utterance_id)
         if turn is not None:
             turn.utterances[utterance_id].heard.samples_played = samples
+
+    def _deaf(self) -> None:
+        self.feed(HearingLost())
 
     def _take_recognition(self, response: RecognizeResponse) -> None:
         now = self.now()
@@ -270,13 +285,14 @@ class Conversation:
         if self.reply is not None:
             self.reply.abandon()
         for turn in list(self.log.turns.values()):
+            # First of all: a reply that was said in full but held back ends with its utterance.
+            self.log.reply_done(turn, interrupted=True)
             for ident in sorted(turn.open_utterances):
                 utterance = turn.utterances[ident]
                 utterance.cancel()
                 self._send(CallCommand(stop=brain_pb2.Stop(utterance_id=ident)))
                 if not utterance.released:
                     self.log.utterance_closed(turn, ident)
-            self.log.reply_done(turn, interrupted=True)
 
     # Speaking.
 
@@ -285,7 +301,7 @@ class Conversation:
             self.history.caller_went_on(respond.text, respond.added)
         else:
             self.history.caller_said(respond.text)
-        self._save_messages()
+        self.save_messages()
         self._start_reply(self.log.begin(respond, now)).answer()
 
     def _start_reply(self, turn: Turn) -> Reply:
@@ -326,23 +342,23 @@ class Conversation:
             cacheable=cacheable,
         )
 
+        answers_audible = turn.answers_audible
+
         def first_audio(utterance: Utterance, audio: FirstAudio) -> None:
             self.log.audio_ready(turn, utterance.id, audio, self.now())
-            if filler and turn.answer_audible:
-                utterance.cancel()
-                self.log.utterance_closed(turn, utterance.id)
+            if filler and turn.answers_audible > answers_audible:
+                unheard(utterance)  # what it was to bridge is over
                 return
-            turn.answer_audible = turn.answer_audible or not filler
+            turn.answers_audible += not filler
             self.feed(Audible(utterance.id))
 
-        utterance = Utterance(self.around.synthesizer, start, turn.traceparent, first_audio)
+        def unheard(utterance: Utterance) -> None:
+            self.log.utterance_closed(turn, utterance.id)
+
+        utterance = Utterance(self.around.synthesizer, start, turn.traceparent, first_audio, unheard)
         self.log.speaks(turn, utterance)
         self.history.agent_speaks(utterance.id, utterance.heard)
         return utterance
-
-    def close_unheard(self, turn: Turn, utterance: Utterance) -> None:
-        """No audio came of it: synthesis failed."""
-        self.log.utterance_closed(turn, utterance.id)
 
     def question_asked(self, text: str) -> None:
         """What the agent just said sets what is expected of the caller."""
@@ -354,9 +370,10 @@ class Conversation:
         if entry.caller_text or entry.agent_text:
             self.journal.journal.turns.append(entry)
             self.notify(CallNotice(turn=entry))
-        self._save_messages()
+        self.save_messages()
 
-    def _save_messages(self) -> None:
+    def save_messages(self) -> None:
+        """Journals the conversation as it is now."""
         self.journal.journal.messages_json = self.history.to_json()
         self.journal.save()
 

@@ -18,7 +18,11 @@ from services.common.telemetry.log import logger
 from services.common.telemetry.trace import context_from_traceparent, tracer
 from tandem.v1.brain_pb2 import CallCommand, CallEvent, Heartbeat
 from tandem.v1.brain_pb2_grpc import DialogueServicer
-from tandem.v1.call_pb2 import CallFacts, ErrorReason
+from tandem.v1.call_pb2 import ErrorReason
+
+
+class GatewaySilent(ConnectionError):
+    """The gateway is taken for dead: nothing came for SILENCE_MEANS_DEAD_S."""
 
 
 class Agents:
@@ -55,7 +59,8 @@ class Dialogue(DialogueServicer):
         self, request_iterator: AsyncIterator[CallEvent], context: "grpc.aio.ServicerContext[CallEvent, CallCommand]"
     ) -> AsyncIterator[CallCommand]:
         """Raises (as gRPC status) BAD_REQUEST without Started, AGENT_INVALID for an agent this brain does not have."""
-        facts = await self._started(request_iterator, context)
+        started = await self._started(request_iterator, context)
+        facts = started.started.facts
         found = self._agents.get(facts.agent)
         if found is None:
             reason = ErrorReason.ERROR_REASON_AGENT_INVALID
@@ -63,7 +68,7 @@ class Dialogue(DialogueServicer):
         assert found is not None
         commands: asyncio.Queue[CallCommand | None] = asyncio.Queue()
         traceparent = _traceparent(context)
-        conversation = Conversation(self._around, *found, facts, traceparent, commands.put_nowait)
+        conversation = Conversation(self._around, *found, facts, started.call_time_us, traceparent, commands.put_nowait)
         running = asyncio.create_task(self._run(conversation, request_iterator, traceparent))
         running.add_done_callback(lambda _: commands.put_nowait(None))
         try:
@@ -72,28 +77,31 @@ class Dialogue(DialogueServicer):
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+        if not running.cancelled() and (error := running.exception()) is not None:
+            # A stream that ends well is the end of the call; the gateway must look for another brain instead.
+            await abort(context, grpc.StatusCode.INTERNAL, repr(error), ErrorReason.ERROR_REASON_UNSPECIFIED)
 
     async def _started(
         self, events: AsyncIterator[CallEvent], context: "grpc.aio.ServicerContext[Any, Any]"
-    ) -> CallFacts:
+    ) -> CallEvent:
         event = await anext(aiter(events), None)
         if event is None or event.WhichOneof("event") != "started":
             text = "the first event of a Converse stream is Started"
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, text, ErrorReason.ERROR_REASON_BAD_REQUEST)
         assert event is not None
-        return event.started.facts
+        return event
 
     async def _run(self, conversation: Conversation, events: AsyncIterator[CallEvent], traceparent: str) -> None:
         facts = conversation.facts
-        with tracer().start_as_current_span(
-            names.CONVERSATION,
-            context=context_from_traceparent(traceparent),
-            attributes={names.CALL_ID: facts.call_id, names.AGENT: facts.agent},
-        ):
-            before = await read_journal(self._around.journals, facts.call_id)
         try:
+            with tracer().start_as_current_span(
+                names.CONVERSATION,
+                context=context_from_traceparent(traceparent),
+                attributes={names.CALL_ID: facts.call_id, names.AGENT: facts.agent},
+            ):
+                before = await read_journal(self._around.journals, facts.call_id)
             await conversation.run(_alive(events), before)
-        except TimeoutError:
+        except GatewaySilent:
             logger().warning("gateway fell silent", call_id=facts.call_id)
         except Exception:
             logger().exception("conversation failed", call_id=facts.call_id)
@@ -108,11 +116,14 @@ def _traceparent(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
 
 
 async def _alive(events: AsyncIterator[CallEvent]) -> AsyncIterator[CallEvent]:
-    """The events; TimeoutError when not even a heartbeat comes."""
+    """The events; raises GatewaySilent when not even a heartbeat comes."""
     source = aiter(events)
     while True:
-        async with asyncio.timeout(SILENCE_MEANS_DEAD_S):
-            event = await anext(source, None)
+        try:
+            async with asyncio.timeout(SILENCE_MEANS_DEAD_S):
+                event = await anext(source, None)
+        except TimeoutError:
+            raise GatewaySilent from None
         if event is None:
             return
         yield event

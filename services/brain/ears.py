@@ -22,7 +22,10 @@ _UTTERANCES_A_WORKER = 1_000_000
 
 
 class Ears:
-    """Tells `take` every response but heartbeats, until closed."""
+    """Tells `take` every response but heartbeats, until closed; `lost` when a stream broke.
+
+    Another worker hears again what was said since the last transcript, under other utterance numbers.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Ears:
         hints: Sequence[str],
         traceparent: str,
         take: Callable[[RecognizeResponse], None],
+        lost: Callable[[], None],
     ) -> None:
         self._stub = stub
         self._facts = facts
@@ -39,6 +43,7 @@ class Ears:
         self._hints = hints
         self._traceparent = traceparent
         self._take = take
+        self._lost = lost
         self._understood_us = 0
         self._worker = 0
         self._context: TurnContext | None = None
@@ -65,7 +70,10 @@ class Ears:
                 await self._listen()
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 logger().warning("asr stream lost, opening another", call_id=self._facts.call_id, error=repr(error))
+            except Exception:  # of what was made of a response: the call must not go deaf for it
+                logger().exception("asr response not taken, opening another stream", call_id=self._facts.call_id)
             self._worker += 1
+            self._lost()
             await asyncio.sleep(_REOPEN_S)
 
     async def _listen(self) -> None:

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import grpc
-
 from services.brain.model import ModelCall
 from services.brain.turn_events import TransferBegan, TransferReturned
 from services.brain.turnlog import Turn
 from services.common.rpc import trace_metadata
+from services.common.telemetry.log import logger
 from tandem.v1.call_pb2 import CallNotice, CallOutcome
 from tandem.v1.escalation_pb2 import EscalateRequest, EscalateStart, EscalationOutcome, EscalationResult
 
@@ -46,7 +45,8 @@ async def hand_over(conversation: "Conversation", turn: Turn, call: ModelCall, e
     try:
         async with asyncio.timeout(escalation.ring_timeout_s + SLACK_S):
             outcome = await _follow(conversation, turn, start)
-    except (grpc.aio.AioRpcError, TimeoutError) as error:
+    except Exception as error:  # whatever it was, the caller must not stay in limbo
+        logger().warning("escalation failed", call_id=conversation.facts.call_id, error=repr(error))
         outcome = EscalationOutcome(result=EscalationResult.ESCALATION_RESULT_RETURNED, reason=f"escalation: {error!r}")
     journal = conversation.journal
     journal.journal.ticket_id = outcome.ticket_id
@@ -87,7 +87,9 @@ async def _follow(conversation: "Conversation", turn: Turn, start: EscalateStart
 def _start(conversation: "Conversation", call: ModelCall, escalation: "Escalation") -> EscalateStart:
     try:
         arguments = json.loads(call.arguments or "{}")
-    except json.JSONDecodeError:
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
         arguments = {}
     return EscalateStart(
         facts=conversation.facts,

@@ -1,6 +1,7 @@
 """The conversation as the model sees it: what was said, what was heard, what tools answered."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from services.brain.heard import HeardText
@@ -38,29 +39,36 @@ class History:
 
     def tool_answered(self, call_id: str, content: str) -> None:
         """A result goes behind its call, also when the caller has spoken since."""
-        at = self._place_of(call_id)
+        at = next((at for at, waiting in self._open_calls() if call_id in waiting), len(self._messages) - 1) + 1
+        while at < len(self._messages) and self._messages[at]["role"] == "tool":
+            at += 1
         self._messages.insert(at, {"role": "tool", "tool_call_id": call_id, "content": content})
+
+    def calls_under_way(self) -> list[Message]:
+        """The calls without a result that the caller has said nothing behind: a brain that takes over makes them."""
+        for at, waiting in self._open_calls():
+            if not any(one["role"] == "user" for one in self._messages[at:]):
+                return list(waiting.values())
+        return []
+
+    def _open_calls(self) -> Iterator[tuple[int, dict[str, Message]]]:
+        """Where calls without a result stand, and these by id. Results stand right behind their calls."""
+        for at, message in enumerate(self._messages):
+            waiting = {call["id"]: call for call in message.get("tool_calls", ())}
+            for answer in self._messages[at + 1 :]:
+                if answer["role"] != "tool":
+                    break
+                waiting.pop(answer["tool_call_id"], None)
+            if waiting:
+                yield at, waiting
 
     def _before_open_calls(self) -> int:
         """Where to put what is said while tools run: providers want each call's result right behind it."""
-        answered = {message.get("tool_call_id") for message in self._messages if message["role"] == "tool"}
-        for index, message in enumerate(self._messages):
-            if any(call["id"] not in answered for call in message.get("tool_calls", [])):
-                return index
-        return len(self._messages)
-
-    def _place_of(self, call_id: str) -> int:
-        for index, message in enumerate(self._messages):
-            if any(call["id"] == call_id for call in message.get("tool_calls", [])):
-                index += 1
-                while index < len(self._messages) and self._messages[index]["role"] == "tool":
-                    index += 1
-                return index
-        return len(self._messages)
+        return next((at for at, _ in self._open_calls()), len(self._messages))
 
     def messages(self) -> list[Message]:
         """For the model: the system prompt first, nothing that was not heard."""
-        return [{"role": "system", "content": self._system}, *self._settled()]
+        return [{"role": "system", "content": self._system}, *self._carried_out()]
 
     def to_json(self) -> str:
         """For the journal: all but the system prompt."""
@@ -71,7 +79,21 @@ class History:
             message["content"] = heard.text()
         return [one for one in self._messages if one["content"] or one.get("tool_calls")]
 
+    def _carried_out(self) -> list[Message]:
+        """Without the calls that have no result: the caller interrupted before they were made, and providers refuse
+        a call that nothing answers."""
+        waiting = {id(self._messages[at]): calls for at, calls in self._open_calls()}
+        shown = []
+        for message in self._settled():
+            if id(message) in waiting:
+                made = [call for call in message["tool_calls"] if call["id"] not in waiting[id(message)]]
+                if not made:
+                    continue
+                message = {**message, "tool_calls": made}
+            shown.append(message)
+        return shown
+
     def awaits_answer(self) -> bool:
-        """True when the caller (or a tool) spoke last."""
+        """True when the caller (or a tool) spoke last, or a tool is under way."""
         settled = self._settled()
-        return bool(settled) and settled[-1]["role"] in ("user", "tool")
+        return bool(settled) and (settled[-1]["role"] in ("user", "tool") or bool(self.calls_under_way()))

@@ -88,17 +88,19 @@ class JournalWriter:
                 else:
                     self._revision = await self._bucket.create(self.journal.facts.call_id, value)
                 return
-            except KeyWrongLastSequenceError:
-                if await self._overtaken():
-                    return
             except (APIError, nats.errors.Error, OSError) as error:
+                if isinstance(error, KeyWrongLastSequenceError) and await self._overtaken():
+                    return
                 logger().warning("journal not written, trying again", error=repr(error), attempt=attempt)
             await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
             attempt += 1
 
     async def _overtaken(self) -> bool:
         """Somebody else wrote: an owner of a later epoch, or ourselves in a write whose answer was lost."""
-        found = await read_journal(self._bucket, self.journal.facts.call_id)
+        try:
+            found = await read_journal(self._bucket, self.journal.facts.call_id)
+        except (APIError, nats.errors.Error, OSError):
+            return False
         if found is None:
             self._revision = 0
             return False

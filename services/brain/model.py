@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,11 @@ class ModelCall:
 
     def message(self) -> Message:
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+def call_of(message: Message) -> ModelCall:
+    """Back from `message`."""
+    return ModelCall(message["id"], message["function"]["name"], message["function"]["arguments"])
 
 
 @dataclass(slots=True)
@@ -86,5 +92,5 @@ async def stream_chat(
         raise
     except Exception as error:  # LiteLLM's errors have no common base of their own
         raise ModelFailed(f"{model}: {error}") from error
-    for index, one in sorted(gathered.items()):
-        yield ModelCall(one.id or f"call_{index}", one.name, "".join(one.arguments))
+    for _, one in sorted(gathered.items()):
+        yield ModelCall(one.id or f"call_{uuid.uuid4().hex}", one.name, "".join(one.arguments))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import StatusCode, set_span_in_context, use_span
@@ -39,10 +40,11 @@ class Reply:
         self._task: asyncio.Task[None] | None = None
         self._filling: list[str] = []
         self._utterances: list[Utterance] = []
+        self._fillers: list[Utterance] = []
 
-    def answer(self) -> None:
-        """Ask the model, do what it says, speak its answer."""
-        self._task = asyncio.create_task(self._finishing(self._answer()))
+    def answer(self, under_way: Sequence[ModelCall] = ()) -> None:
+        """Ask the model, do what it says, speak its answer; after the calls that another brain left under way."""
+        self._task = asyncio.create_task(self._finishing(self._answer(under_way)))
 
     def say(self, text: str) -> None:
         """Speak a sentence of the agent's own."""
@@ -64,6 +66,7 @@ class Reply:
             return
         text = fillers[self.turn.entry.index % len(fillers)]
         utterance = self._call.open_utterance(self.turn, cacheable=True, filler=True)
+        self._fillers.append(utterance)
         self._feed(utterance, text)
         utterance.end()
 
@@ -73,16 +76,18 @@ class Reply:
         except ModelFailed as error:
             logger().error("model failed", call_id=self._call.facts.call_id, error=str(error))
             await self._say(self._call.agent.trouble)
+        except Exception:
+            # Whatever is wrong with us, the caller is to hear it at once and not when the reply is overdue.
+            logger().exception("reply failed", call_id=self._call.facts.call_id)
+            await self._say(self._call.agent.trouble)
         await self._all_audible()
         self._call.log.reply_done(self.turn)
         self._call.feed(ReplyDone())
 
     async def _all_audible(self) -> None:
         """ReplyDone must not overtake the audio."""
-        for utterance in self._utterances:
+        for utterance in (*self._utterances, *self._fillers):
             await utterance.audible.wait()
-            if utterance.failed and not utterance.released:
-                self._call.close_unheard(self.turn, utterance)
 
     def _feed(self, utterance: Utterance, text: str) -> None:
         if not utterance.written:
@@ -97,13 +102,17 @@ class Reply:
         self._call.question_asked(text)
         await utterance.audible.wait()
 
-    async def _answer(self) -> None:
+    async def _answer(self, under_way: Sequence[ModelCall]) -> None:
         if self._call.tool_tasks:
             await asyncio.wait(self._call.tool_tasks)
+        if under_way and await self._run_tools(under_way):
+            return
         for _ in range(MODEL_CALLS_A_REPLY):
             calls = await self._speak_model()
             if not calls:
                 return
+            self._call.history.agent_calls([call.message() for call in calls])
+            self._call.save_messages()
             if await self._run_tools(calls):
                 return
         raise ModelFailed(f"no answer after {MODEL_CALLS_A_REPLY} model calls in one turn")
@@ -133,6 +142,8 @@ class Reply:
                     if isinstance(piece, ModelCall):
                         calls.append(piece)
                         continue
+                    if utterance is None and not (piece := piece.lstrip()):
+                        continue
                     if utterance is None:
                         span.set_attribute(names.MODEL_FIRST_TOKEN_MS, (self._call.now() - started_us) / 1000)
                         utterance = self._call.open_utterance(self.turn)
@@ -152,9 +163,8 @@ class Reply:
 
     # Tools.
 
-    async def _run_tools(self, calls: list[ModelCall]) -> bool:
+    async def _run_tools(self, calls: Sequence[ModelCall]) -> bool:
         """True when the reply ends with these."""
-        self._call.history.agent_calls([call.message() for call in calls])
         ending = False
         for call in calls:
             if call.name == END_CALL:
@@ -191,7 +201,6 @@ class Reply:
             state=ToolState.TOOL_STATE_REQUESTED,
             turn_index=self.turn.entry.index,
         )
-        journal.journal.messages_json = conversation.history.to_json()
         number = journal.save()
         if call.name in conversation.tools and conversation.tools.declaration(call.name).side_effect:
             await journal.written(number, JOURNAL_WITHIN_S)
@@ -200,15 +209,16 @@ class Reply:
         entry.result_json = content
         entry.state = ToolState.TOOL_STATE_SUCCEEDED if ok else ToolState.TOOL_STATE_FAILED
         conversation.history.tool_answered(call.id, content)
-        journal.journal.messages_json = conversation.history.to_json()
-        journal.save()
+        conversation.save_messages()
         conversation.notify(CallNotice(tool=entry))
 
     def _key_for(self, call: ModelCall) -> str:
         """A new key, or that of the same call if nobody knows whether it was done: "try again" must not book twice."""
         for entry in reversed(self._call.journal.journal.tools):
             if (entry.name, entry.arguments_json) == (call.name, call.arguments):
-                unsure = entry.state == ToolState.TOOL_STATE_FAILED and _code_of(entry) in UNSURE_CODES
+                failed = entry.state == ToolState.TOOL_STATE_FAILED and _code_of(entry) in UNSURE_CODES
+                # One that was only asked for: the brain before died over it.
+                unsure = failed or entry.state == ToolState.TOOL_STATE_REQUESTED
                 return entry.idempotency_key if unsure else uuid.uuid4().hex
         return uuid.uuid4().hex
 
@@ -235,7 +245,7 @@ class Reply:
 
     async def _heard(self) -> None:
         """The caller must not be moved in the middle of a sentence."""
-        for utterance in self._utterances:
+        for utterance in (*self._utterances, *self._fillers):
             await utterance.closed.wait()
 
 

@@ -11,7 +11,6 @@ Pure: events with their call time (microseconds) go in, outputs come out; no clo
 """
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from services.brain.endpoint import Expected, is_backchannel, silence_needed_ms
 from services.brain.turn_events import (
@@ -20,6 +19,8 @@ from services.brain.turn_events import (
     Digit,
     Event,
     HangUp,
+    HearingLost,
+    HoldChanged,
     HungUp,
     Ignored,
     Output,
@@ -34,39 +35,13 @@ from services.brain.turn_events import (
     SpeechStarted,
     SpeechStopped,
     StopSpeaking,
+    TakenOver,
     Transcript,
     TransferBegan,
     TransferReturned,
 )
 from services.brain.turn_profile import TurnProfile
-
-
-class State(Enum):
-    LISTENING = auto()  # nobody speaks; the caller has the turn
-    HEARING = auto()  # the caller speaks
-    ENDPOINTING = auto()  # the caller stopped: for good?
-    THINKING = auto()  # the caller's turn is over, the answer is not audible yet
-    SPEAKING = auto()  # the agent is heard
-    DOUBTING = auto()  # the caller made a sound while it was not their turn; the agent is silent until it is clear
-    TRANSFERRING = auto()  # the call is being moved to a person
-    ENDED = auto()
-
-
-class Timer(Enum):
-    ENDPOINT = auto()
-    FINAL_OVERDUE = auto()
-    BARGE_IN = auto()
-    FILLER = auto()
-    REPLY_OVERDUE = auto()
-    SILENCE = auto()
-    DIGITS = auto()
-
-
-@dataclass(slots=True)
-class _Utterance:
-    started_us: int
-    stopped_us: int | None = None
-    text: str | None = None
+from services.brain.turn_state import CallerUtterance, State, Timer
 
 
 @dataclass(slots=True)
@@ -77,13 +52,14 @@ class TurnMachine:
     expected: Expected = Expected.ANYTHING
     state: State = State.LISTENING
     _deadlines: dict[Timer, int] = field(default_factory=dict)
-    _utterances: dict[int, _Utterance] = field(default_factory=dict)
+    _utterances: dict[int, CallerUtterance] = field(default_factory=dict)
     _audible: list[int] = field(default_factory=list)  # ready, held back while in doubt
     _playing: set[int] = field(default_factory=set)
     _replying: bool = False
     _closing: bool = False
     _answered: Respond | None = None  # what the reply in hand answers, while none of it was heard
     _late: Respond | None = None
+    _on_hold: bool = False
     _digits: str = ""
     _digits_from_us: int = 0
     _prompts: int = 0
@@ -126,11 +102,14 @@ class TurnMachine:
                 return self._release()
             case Played():
                 return self._played(event.utterance_id, now_us)
-            case ReplyBegan():
+            case ReplyBegan() | TransferReturned():
                 self._think(now_us)
                 return []
             case ReplyDone():
                 self._replying = False
+                if self.state is State.TRANSFERRING:
+                    # A person has the caller, and our leg ends any moment; or it was forgotten.
+                    self._set(Timer.LEFT_BEHIND, now_us + self.profile.left_behind_ms * 1000)
                 return self._after_speech(now_us)
             case Closing():
                 self._closing = True
@@ -140,25 +119,29 @@ class TurnMachine:
                 self._utterances.clear()
                 self.state = State.TRANSFERRING
                 return []
-            case TransferReturned():
-                self._think(now_us)
+            case HearingLost():
+                self._hearing_lost(now_us)
                 return []
+            case HoldChanged():
+                self._on_hold = event.on_hold
+                return self._listen(now_us) if self.state is State.LISTENING and not self._digits else []
+            case TakenOver():
+                return self._listen(now_us)
             case HungUp():
-                self._deadlines.clear()
-                self.state = State.ENDED
-                return []
+                return self._end()
 
     # The caller's side.
 
     def _speech_started(self, event: SpeechStarted, now_us: int) -> list[Output]:
         if self.state is State.TRANSFERRING:
             return []
-        self._utterances[event.utterance] = _Utterance(event.at_us)
+        self._utterances[event.utterance] = CallerUtterance(event.at_us)
         match self.state:
             case State.SPEAKING | State.THINKING:
                 speaking = self.state is State.SPEAKING
                 self.state = State.DOUBTING
-                self._deadlines.pop(Timer.FILLER, None)
+                for timer in (Timer.FILLER, Timer.REPLY_OVERDUE):
+                    self._deadlines.pop(timer, None)
                 self._set(Timer.BARGE_IN, event.at_us + self.profile.barge_in_after_ms * 1000)
                 return [Pause()] if speaking else []
             case State.DOUBTING:
@@ -193,6 +176,13 @@ class TurnMachine:
         if self.state is State.ENDPOINTING:
             return self._consider_end(now_us)
         return []
+
+    def _hearing_lost(self, now_us: int) -> None:
+        known = {key: one for key, one in self._utterances.items() if one.text is not None}
+        if len(known) < len(self._utterances):
+            self._utterances = known
+            self._deadlines.pop(Timer.BARGE_IN, None)
+            self._set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
 
     def _settle_doubt(self, now_us: int) -> list[Output]:
         """The caller's sound over the agent has its words now, or will have none."""
@@ -232,8 +222,7 @@ class TurnMachine:
             self.state = State.SPEAKING
             out.append(Resume())
         else:
-            self.state = State.THINKING
-            self._set(Timer.FILLER, now_us + self.profile.filler_after_ms * 1000)
+            self._wait_for_reply(now_us, self.profile.filler_after_ms)
         return out + self._release() + self._after_speech(now_us)
 
     def _consider_end(self, now_us: int) -> list[Output]:
@@ -244,6 +233,7 @@ class TurnMachine:
         text = self._text()
         if not text:
             return self._no_words(now_us)
+        text = f"{text} {self._digits}".rstrip()
         stopped_us = max(one.stopped_us or one.started_us for one in self._utterances.values())
         end_us = stopped_us + silence_needed_ms(text, self.expected) * 1000
         if now_us < end_us:
@@ -255,8 +245,10 @@ class TurnMachine:
         """Speech without words (pipecat#5240): never a stall."""
         length_us = sum((one.stopped_us or one.started_us) - one.started_us for one in self._utterances.values())
         self._utterances.clear()
-        if length_us < self.profile.missed_speech_ms * 1000:
+        if self._digits or length_us < self.profile.missed_speech_ms * 1000:
             self._listen(now_us)
+            if self._digits:
+                self._set(Timer.DIGITS, now_us + self.profile.digits_ms * 1000)
             return [Ignored()]
         self._think(now_us)
         return [Say.MISSED]
@@ -275,6 +267,7 @@ class TurnMachine:
             turn = Respond(f"{before.text} {turn.text}", turn.text, before.started_us, turn.stopped_us, amends=True)
         self._utterances.clear()
         self._late = None
+        self._digits = ""
         self._prompts = 0
         self._think(now_us)
         self._answered = turn
@@ -299,10 +292,11 @@ class TurnMachine:
 
     def _digits_complete(self, now_us: int) -> list[Output]:
         self._deadlines.pop(Timer.DIGITS, None)
+        if self.state is not State.LISTENING:
+            return []  # the caller speaks too: the turn has both
         digits, self._digits = self._digits, ""
         if not digits:
-            self._listen(now_us)
-            return []
+            return self._listen(now_us)
         return self._respond(Respond(digits, digits, self._digits_from_us, now_us), now_us)
 
     # The agent's side.
@@ -312,8 +306,11 @@ class TurnMachine:
         self._replying = True
         self._fillers = 0
         self._answered = None
+        self._wait_for_reply(now_us, self.profile.filler_after_ms)
+
+    def _wait_for_reply(self, now_us: int, filler_ms: int) -> None:
         self.state = State.THINKING
-        self._set(Timer.FILLER, now_us + self.profile.filler_after_ms * 1000)
+        self._set(Timer.FILLER, now_us + filler_ms * 1000)
         self._set(Timer.REPLY_OVERDUE, now_us + self.profile.reply_overdue_ms * 1000)
 
     def _release(self) -> list[Output]:
@@ -335,9 +332,7 @@ class TurnMachine:
             return []
         if self._replying:
             # A filler or the words before a slow tool were heard; the answer still comes.
-            self.state = State.THINKING
-            self._set(Timer.FILLER, now_us + self.profile.filler_again_ms * 1000)
-            self._set(Timer.REPLY_OVERDUE, now_us + self.profile.reply_overdue_ms * 1000)
+            self._wait_for_reply(now_us, self.profile.filler_again_ms)
             return []
         return self._after_speech(now_us)
 
@@ -346,26 +341,30 @@ class TurnMachine:
         if self._replying or self._playing or self._audible or self.state not in (State.SPEAKING, State.THINKING):
             return []
         if self._closing:
-            self._deadlines.clear()
-            self.state = State.ENDED
-            return [HangUp()]
+            return self._end(HangUp())
         late, self._late = self._late, None
         if late is not None and now_us - late.stopped_us <= self.profile.late_answer_ms * 1000:
             return self._respond(late, now_us)
-        self._listen(now_us)
-        return []
+        return self._listen(now_us)
 
-    def _listen(self, now_us: int) -> None:
+    def _listen(self, now_us: int) -> list[Output]:
         self._deadlines.clear()
         self.state = State.LISTENING
-        self._set(Timer.SILENCE, now_us + self.profile.silence_prompt_ms * 1000)
+        if not self._on_hold:
+            self._set(Timer.SILENCE, now_us + self.profile.silence_prompt_ms * 1000)
+        return []
+
+    def _end(self, *last: Output) -> list[Output]:
+        self._deadlines.clear()
+        self.state = State.ENDED
+        return list(last)
 
     # Timers.
 
     def _on_timer(self, timer: Timer, now_us: int) -> list[Output]:
         match timer:
             case Timer.ENDPOINT:
-                return self._respond(self._caller_turn(self._text()), now_us)
+                return self._consider_end(now_us)
             case Timer.FINAL_OVERDUE:
                 for one in self._utterances.values():
                     one.text = one.text or ""
@@ -384,6 +383,8 @@ class TurnMachine:
                 return self._caller_silent(now_us)
             case Timer.DIGITS:
                 return self._digits_complete(now_us)
+            case Timer.LEFT_BEHIND:
+                return self._end(HangUp())
 
     def _caller_silent(self, now_us: int) -> list[Output]:
         self._prompts += 1

@@ -71,6 +71,23 @@ class TransferReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class HearingLost:
+    """asr is gone: what has no words yet is heard again by another one, as a new utterance, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChanged:
+    """The caller's side put the call on hold, or took it back."""
+
+    on_hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """Another brain had the call; it is the caller's turn."""
+
+
+@dataclass(frozen=True, slots=True)
 class HungUp:
     pass
 
@@ -87,6 +104,9 @@ Event = (
     | Closing
     | TransferBegan
     | TransferReturned
+    | HearingLost
+    | HoldChanged
+    | TakenOver
     | HungUp
 )
 

@@ -18,6 +18,8 @@ class TurnProfile:
     reply_overdue_ms: int = 15000
     silence_prompt_ms: int = 8000
     silence_prompts: int = 2
+    # After a transfer went through the caller's side ends the call within a second.
+    left_behind_ms: int = 5000
     digits_ms: int = 2500
     # Wordless sound shorter than this is a cough or a click, and not worth a "sorry, I missed that".
     missed_speech_ms: int = 400

@@ -1,6 +1,6 @@
 """The turns of a call as they are recorded: journal, spans, latency, notices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from opentelemetry.context import Context
@@ -27,7 +27,7 @@ class Turn:
     utterances: dict[int, Utterance] = field(default_factory=dict)
     open_utterances: set[int] = field(default_factory=set)
     replying: bool = True
-    answer_audible: bool = False
+    answers_audible: int = 0  # utterances other than fillers
     tool_us: int = 0
     tool_since_us: int = 0
     text_sent_us: dict[int, int] = field(default_factory=dict)
@@ -60,9 +60,9 @@ class TurnLog:
         self.turns: dict[int, Turn] = {}  # by index, those not finished
         self.current: Turn | None = None
 
-    def resume_at(self, index: int) -> None:
-        """A take-over: the next turn's number."""
-        self._next_index = index
+    def resume_behind(self, turns: Iterable[JournalTurn]) -> None:
+        """A take-over: turns of which nothing was heard have a number too, but are not in the journal."""
+        self._next_index = max((turn.index + 1 for turn in turns), default=0)
 
     # The caller's side.
 
@@ -181,6 +181,7 @@ class TurnLog:
 
     def utterance_closed(self, turn: Turn, utterance_id: int) -> None:
         turn.open_utterances.discard(utterance_id)
+        turn.utterances[utterance_id].cancel()
         turn.utterances[utterance_id].closed.set()
         self._finish_when_done(turn)
 
@@ -197,7 +198,8 @@ class TurnLog:
         self.ignored()
         for turn in list(self.turns.values()):
             turn.replying = False
-            turn.open_utterances.clear()
+            for utterance_id in list(turn.open_utterances):
+                self.utterance_closed(turn, utterance_id)
             self._finish_when_done(turn)
         self._settle_unheard(amended=False)
 
@@ -207,6 +209,7 @@ class TurnLog:
         if self.current is turn:
             self.current = None
         if turn.entry.interrupted and turn.entry.caller_text and not turn.marks.heard_us:
+            self._settle_unheard(amended=False)
             self._unheard = turn
         else:
             self._conclude(turn)

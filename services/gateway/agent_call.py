@@ -62,6 +62,7 @@ class AgentCall:
         self._hang_up_when_idle: str | None = None
         self._over = False
         self._held = False
+        self._alone = False  # no brain is left that could take anything back
         self.bus = CallBus(facts.call_id, audio, control, self._agent_frame)
         self._spans = PlayoutSpans(facts)
         self.dialogue = Dialogue(brain, facts, traceparent, clock, self._command, self._brain_lost)
@@ -82,10 +83,11 @@ class AgentCall:
             await self.bus.close()
         if self._over:
             return
+        self._alone = True
         if not well:
             self._apologise()
-        elif self._hang_up_when_idle is None or self.playout.paused:
-            # Nobody is left to say more, or to resume.
+        elif self._hang_up_when_idle is None or self.playout.paused or self._held:
+            # Nobody is left to say more, to resume, or to wait for the caller.
             self._hang_up(self._hang_up_when_idle or "conversation over")
 
     def ended(self, by_caller: bool, reason: str) -> None:
@@ -103,6 +105,9 @@ class AgentCall:
         self._held = on_hold
         self.stream.hold(on_hold, now_us)
         self.dialogue.report(pb.CallEvent(call_time_us=now_us, hold_changed=pb.HoldChanged(on_hold=on_hold)))
+        if on_hold and self._alone:
+            # What is left to say would wait for the caller, who may never come back.
+            self._hang_up(self._hang_up_when_idle or "no brain")
 
     # Voice
 
@@ -120,9 +125,7 @@ class AgentCall:
     def speak(self, now_us: int) -> Spoken | None:
         if self._keys.busy and self._event_payload_type is not None:
             key = self._keys.tick()
-            return (
-                None if key is None else Spoken(self._event_payload_type, key.payload, key.timestamp_back, key.marker)
-            )
+            return None if key is None else Spoken(self._event_payload_type, key.payload, key.continues, key.marker)
         samples, events = self.playout.tick(now_us)
         if samples is None:
             # Starved: nothing is sent that these events would wait for.
@@ -216,9 +219,9 @@ class AgentCall:
             self.dialogue.report(pb.CallEvent(call_time_us=now_us, hold_changed=pb.HoldChanged(on_hold=True)))
 
     def _apologise(self) -> None:
-        goodbye_under_way = self._hang_up_when_idle is not None and not (self.playout.idle or self.playout.paused)
-        if goodbye_under_way:
-            return
+        unheard = self.playout.idle or self.playout.paused or self._held
+        if self._hang_up_when_idle is not None and not unheard:
+            return  # the goodbye is under way
         if self._held or self._hang_up_when_idle is not None:
             self._hang_up(self._hang_up_when_idle or "no brain")
             return

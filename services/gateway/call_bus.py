@@ -29,10 +29,9 @@ class CallBus:
 
     async def open(self) -> None:
         """Subscribes; returns when the server knows it. Raises nats.errors.Error when no server answers within 2 s."""
-        self._subscriptions = [
-            await self._audio.subscribe(agent_subject(self._call_id), cb=self._agent_frame),
-            await self._control.subscribe(replay_subject(self._call_id), cb=self._replay),
-        ]
+        # One by one: when the second fails, `close` has to know of the first.
+        self._subscriptions.append(await self._audio.subscribe(agent_subject(self._call_id), cb=self._agent_frame))
+        self._subscriptions.append(await self._control.subscribe(replay_subject(self._call_id), cb=self._replay))
         for connection in (self._audio, self._control):
             await subscriptions_live(connection)
 

@@ -86,10 +86,10 @@ class DtmfReceiver:
 
 @dataclass(frozen=True, slots=True)
 class EventPacket:
-    """A packet to send: `timestamp_back` ticks before this slot's timestamp."""
+    """A packet to send. One that `continues` its event carries the timestamp of the event's first (§2.2.1)."""
 
     payload: bytes
-    timestamp_back: int
+    continues: bool
     marker: bool
 
 
@@ -128,7 +128,7 @@ class DtmfSender:
             duration = min(slot + 1, self._TONE_SLOTS) * 160
             code = EVENTS.index(self._digits[0])
             payload = _PAYLOAD.pack(code, self._VOLUME | (_END if ended else 0), duration)
-            return EventPacket(payload, slot * 160, slot == 0)
+            return EventPacket(payload, slot > 0, slot == 0)
         if slot == self._TONE_SLOTS + self._END_SLOTS + self._PAUSE_SLOTS - 1:
             self._digits.popleft()
             self._slot = 0

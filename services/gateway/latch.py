@@ -9,7 +9,8 @@ class Latch:
     """Sends to the SDP's address until a packet comes, then to that packet's source and to no other.
 
     The first source wins, for a caller behind NAT does not know the address it comes from; whoever sends later is not
-    heard, so that nobody can talk into a call by guessing its port.
+    heard, so that nobody can talk into a call by guessing its port. But the SDP's own address wins over it: a stray or
+    forged packet that was faster than the caller must not take the call.
     """
 
     def __init__(self, offered: Address | None) -> None:
@@ -25,7 +26,7 @@ class Latch:
 
     def accepts(self, source: Address) -> bool:
         """Whether a packet from `source` belongs to the call."""
-        if self._latched is None:
+        if self._latched is None or source == self._offered:
             self._latched = source
         elif self._latched != source:
             self.strangers += 1
@@ -48,4 +49,5 @@ def _sendable(address: Address | None) -> Address | None:
         host: IPv4Address | IPv6Address = ip_address(address[0])
     except ValueError:
         return None
-    return None if host.is_unspecified or host.is_multicast else address
+    # As a source is told, to compare with: IPv6 has many spellings.
+    return None if host.is_unspecified or host.is_multicast else (str(host), address[1])

@@ -19,17 +19,20 @@ from tandem.v1.call_pb2 import CallFacts
 
 @dataclass(slots=True)
 class Refer:
-    """A REFER under way: `answered` gets the final response's status and phrase."""
+    """A REFER under way: `answered` gets the final response's status and phrase. What comes later changes nothing."""
 
     answered: asyncio.Future[tuple[int, str]]
     span: Span
+    final: bool = False
 
     def answer(self, status: int, phrase: str) -> None:
+        """The final response; `close` follows, at once when it refuses."""
+        if self.final:
+            return
+        self.final = True
         self.span.set_attribute(names.SIP_STATUS, status)
         if not self.answered.done():
             self.answered.set_result((status, phrase))
-        if status >= 300:
-            self.span.end()
 
     def close(self, result: str) -> None:
         self.span.set_attribute(names.TRANSFER_RESULT, result)

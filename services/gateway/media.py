@@ -21,7 +21,8 @@ class Spoken:
 
     payload_type: int
     payload: bytes
-    timestamp_back: int = 0
+    continues: bool = False
+    """Part of an event that began in an earlier slot: it keeps that slot's timestamp (RFC 4733 §2.2.1)."""
     marker: bool = False
 
 
@@ -77,6 +78,7 @@ class MediaSession:
         self._heard_us = 0
         self._payload_type = 0
         self._silence = b""
+        self._began = 0
 
     @property
     def port(self) -> int:
@@ -137,8 +139,9 @@ class MediaSession:
         if spoken is None:
             self._port.send(self.sender.packet(self._payload_type, self._silence), destination)
             return
-        timestamp = (self.sender.timestamp - spoken.timestamp_back) & 0xFFFFFFFF
-        packet = self.sender.packet(spoken.payload_type, spoken.payload, timestamp, spoken.marker)
+        if not spoken.continues:
+            self._began = self.sender.timestamp
+        packet = self.sender.packet(spoken.payload_type, spoken.payload, self._began, spoken.marker)
         self._port.send(packet, destination)
         self._voice.sent()
 

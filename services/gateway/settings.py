@@ -118,6 +118,8 @@ class GatewaySettings(ServiceSettings):
         for name, listening in (("sip_address", host), ("rtp_host", self.media_host)):
             if ip_address(listening).is_unspecified and self.advertised_host is None:
                 raise ValueError(f"{name} {listening} is no address to send to: set advertised_host to one that is")
+        if self.advertised_host is not None and ip_address(self.advertised_host).is_unspecified:
+            raise ValueError(f"advertised_host {self.advertised_host} is no address to send to")
         called = [route.called for route in self.routes]
         twice = sorted({one for one in called if called.count(one) > 1})
         if twice:

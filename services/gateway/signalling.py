@@ -45,6 +45,7 @@ from tandem.v1.call_pb2 import CallFacts
 MakeAgentCall = Callable[[CallFacts, str, Callable[[], int], Callable[[str], None]], AgentCall]
 
 _NORMAL_CLEARING = 'Q.850;cause=16;text="Normal call clearing"'
+_TEMPORARY_FAILURE = 'Q.850;cause=41;text="Temporary failure"'
 _REMOTE_REASONS = {
     EndReason.REMOTE_BYE: "BYE",
     EndReason.NO_ACK: "no ACK",
@@ -60,7 +61,6 @@ class Signalling:
         """What CallFacts tell; the edge puts in the port that it got."""
         self.admission = Admission(settings.max_calls)
         self.calls: dict[str, LiveCall] = {}
-        self.dropped_datagrams = 0
         self._settings = settings
         self._port = port
         self._ticker = ticker
@@ -83,8 +83,8 @@ class Signalling:
 
     @property
     def quiet(self) -> bool:
-        """No call, transaction or timer is left."""
-        return not self._live and self._agent.held == 0
+        """No call is left, and nothing that the other side has yet to answer."""
+        return not self._live and not self._agent.waiting
 
     # Commands
 
@@ -110,7 +110,6 @@ class Signalling:
 
     def _datagram(self, data: bytes, source: Address) -> None:
         if not self._access.allows(source[0]):
-            self.dropped_datagrams += 1
             return
         self._carry_out(self._agent.receive(data, source, time.monotonic()))
 
@@ -119,23 +118,28 @@ class Signalling:
         self._carry_out(self._agent.expire(time.monotonic()))
 
     def _carry_out(self, outputs: Iterable[Output]) -> None:
-        for output in outputs:
-            match output:
-                case Send(data, destination):
-                    self._port.send(data, destination)
-                case IncomingCall():
-                    self._incoming(output)
-                case CallConfirmed(call, answer) | ReofferConfirmed(call, answer):
-                    self._confirmed(call, answer)
-                case Reoffered():
-                    self._reoffered(output)
-                case CallEnded():
-                    self._ended(output)
-                case ReferAnswered():
-                    self._refer_answered(output)
-                case ReferNotified():
-                    self._refer_notified(output)
-        self._arm()
+        try:
+            for output in outputs:
+                self._carry_out_one(output)
+        finally:
+            self._arm()  # the other calls' retransmissions
+
+    def _carry_out_one(self, output: Output) -> None:
+        match output:
+            case Send(data, destination):
+                self._port.send(data, destination)
+            case IncomingCall():
+                self._incoming(output)
+            case CallConfirmed(call, answer) | ReofferConfirmed(call, answer):
+                self._confirmed(call, answer)
+            case Reoffered():
+                self._reoffered(output)
+            case CallEnded():
+                self._ended(output)
+            case ReferAnswered():
+                self._refer_answered(output)
+            case ReferNotified():
+                self._refer_notified(output)
 
     def _arm(self) -> None:
         deadline = self._agent.next_deadline()
@@ -174,7 +178,15 @@ class Signalling:
             port.close()
             self._reject(call, span, error.status, None, [("Warning", error.warning)] if error.warning else [])
             return
-        self._answer(call, route, port, body, media, span)
+        try:
+            self._answer(call, route, port, body, media, span)
+        except Exception:
+            # A defect of ours costs this call only, and leaves no slot taken and no caller in silence.
+            logger().exception("call_setup_failed", sip_call_id=call.call_id)
+            port.close()
+            if span.is_recording():
+                span.end()
+            self._carry_out(self._agent.bye(call, time.monotonic(), _TEMPORARY_FAILURE))
 
     def _describe(self, offer: bytes | None, port: int, version: int) -> tuple[bytes, sdp.Negotiated | None]:
         """Our SDP: the answer and what it settles, or our offer when there was none."""
@@ -232,11 +244,11 @@ class Signalling:
 
     def _facts(self, call: SipCall, route: Route, answered_unix_us: int) -> CallFacts:
         # RFC 3325 §5: an asserted identity is as good as the trunk that it comes from.
-        asserted = call.asserted if self._access.trusted else None
+        asserted = self._access.trusted and call.asserted is not None
         return CallFacts(
             call_id=secrets.token_hex(8),
-            caller_number=asserted.user if asserted else call.caller_number,
-            caller_name=(asserted.display_name if asserted else "") or call.caller_name,
+            caller_number=call.asserted_number if asserted else call.caller_number,
+            caller_name=(call.asserted_name if asserted else "") or call.caller_name,
             called_number=call.called_number,
             agent=route.agent if isinstance(route, ToAgent) else "",
             audio=AudioFormat(sample_rate_hz=SAMPLE_RATE_HZ),
@@ -304,6 +316,7 @@ class Signalling:
             return
         live.refer.answer(answered.status, answered.reason)
         if answered.status >= 300:
+            live.refer.close(f"{answered.status} {answered.reason}".strip())
             live.refer = None
 
     def _refer_notified(self, notified: ReferNotified) -> None:

@@ -97,6 +97,13 @@ class Ticker:
                     # One call's defect must not silence the others.
                     logger().exception("tick_failed")
                     self.remove(listener)
-                    on_failure()
+                    self._tell(on_failure)
         if self._listeners:
             self._arm()
+
+    @staticmethod
+    def _tell(on_failure: Callable[[], None]) -> None:
+        try:
+            on_failure()
+        except Exception:
+            logger().exception("tick_failure_not_told")

@@ -11,6 +11,7 @@ from services.common.models import ModelMissing, locate
 from services.common.rpc import RpcServer
 from services.common.service import StartRefused
 from services.common.telemetry.log import logger
+from services.tts.engine_kokoro_torch import KokoroTorchEngine, KokoroUnavailable
 from services.tts.settings import TtsSettings
 from services.tts.speech import Engine, VoiceUnknown
 from services.tts.studio import Studio
@@ -38,7 +39,7 @@ async def serving(settings: TtsSettings) -> AsyncIterator[int]:
         port = await server.start()
         await _warm_up(studio)
         await server.ready()
-        logger().info("tts serves", address=settings.address, engine=settings.engine, voice=studio.voice(""))
+        logger().info("tts serves", address=settings.address, engine=studio.engine.name, voice=studio.voice(""))
         yield port
     finally:
         await server.ready(False)
@@ -61,6 +62,10 @@ async def _warm_up(studio: Studio) -> None:
 def open_engine(settings: TtsSettings) -> Engine:
     """Loads the engine of the settings. Raises StartRefused."""
     try:
+        if settings.engine == "kokoro-torch":
+            engine = KokoroTorchEngine(settings.kokoro_weights or "", settings.device, settings.speed)
+            logger().info("kokoro runs on torch", device=engine.device, weights=settings.kokoro_weights)
+            return engine
         if settings.engine == "kokoro":
             # Each loads its own dictionaries and network; only one is ever used.
             from services.tts.engine_kokoro import KokoroEngine
@@ -71,5 +76,7 @@ def open_engine(settings: TtsSettings) -> Engine:
         return HibariEngine(locate("hibari", settings.hibari_model), settings.speed)
     except ModelMissing as error:
         raise StartRefused(str(error)) from error
+    except KokoroUnavailable as error:
+        raise StartRefused(f"engine kokoro-torch: {error}") from error
     except Exception as error:
         raise StartRefused(f"engine {settings.engine} does not load: {error!r}") from error

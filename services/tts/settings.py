@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.common.settings import ServiceSettings
 
@@ -18,15 +18,27 @@ class TtsSettings(ServiceSettings):
     """Section `tts`."""
 
     address: str = Field("127.0.0.1:7304", description="Where gRPC listens; loopback unless a cluster needs more.")
-    engine: Literal["hibari", "kokoro"] = Field(
+    engine: Literal["hibari", "kokoro", "kokoro-torch"] = Field(
         "hibari",
-        description="hibari answers in 20 ms on one core; kokoro has more voices and needs a fast machine or a cache.",
+        description="hibari answers in 20 ms on one core; kokoro (ONNX, CPU) has more voices and needs a fast machine "
+        "or a cache; kokoro-torch is the package `kokoro` on torch, for a GPU or your own weights. None stands in for "
+        "another: what is named here runs, or the service does not start.",
     )
     voice: str = Field("", description="Used where an agent names none; empty: the engine's own default.")
     speed: float = Field(1.0, ge=0.5, le=2.0, description="1.0 is the pace the voice was trained at.")
     hibari_model: str | None = Field(None, description="A path or hub id instead of the model that comes along.")
     kokoro_model: str | None = Field(
         None, description="A folder (model.onnx, voices/*.bin) or hub id instead of the model store's."
+    )
+    kokoro_weights: str | None = Field(
+        None,
+        description="For kokoro-torch, which has none of its own: a folder (config.json, one *.pth, voices/*.pt, as in "
+        "hexgrad/Kokoro-82M) or a hub id, which is downloaded at the first start.",
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where kokoro-torch runs; auto: a GPU where torch finds one. The other engines know only the CPU.",
     )
     syntheses_at_once: int | None = Field(
         None, ge=1, description="Default: the cores we may use. More only lengthens everybody's wait."
@@ -48,3 +60,14 @@ class TtsSettings(ServiceSettings):
         default_factory=_phrases_folder, description="Folder for cacheable phrases; null keeps them in memory only."
     )
     phrase_cache_mb: int = Field(64, ge=1, description="Bound of that folder: some 70 minutes at 8 kHz.")
+
+    @model_validator(mode="after")
+    def _engine_has_its_own(self) -> "TtsSettings":
+        on_torch = self.engine == "kokoro-torch"
+        if on_torch and not self.kokoro_weights:
+            raise ValueError("engine kokoro-torch needs kokoro_weights: a folder or a hub id")
+        if not on_torch and self.kokoro_weights:
+            raise ValueError(f"kokoro_weights is for engine kokoro-torch, and engine is {self.engine}")
+        if not on_torch and self.device.startswith("cuda"):
+            raise ValueError(f"device {self.device} is for engine kokoro-torch; {self.engine} runs on the CPU")
+        return self

@@ -8,6 +8,9 @@ import re
 from services.gateway.sip.message import Message
 
 _STATUS_LINE = re.compile(rb"\s*SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?", re.IGNORECASE)
+# What may hold further parts. A datagram has room for a thousand, each within the one before: too deep for any parser.
+_NESTING = re.compile(rb"content-type:\s*(?:multipart|message)/", re.IGNORECASE)
+_MOST_NESTED = 8
 
 
 class UnsupportedBody(Exception):
@@ -27,7 +30,7 @@ def session_description(message: Message) -> bytes | None:
     # Some peers forget Content-Type; SDP can't be mistaken.
     if content_type == "application/sdp" or (not content_type and message.body.lstrip().startswith(b"v=0")):
         return message.body
-    if content_type.startswith("multipart/"):
+    if content_type.startswith("multipart/") and len(_NESTING.findall(message.body)) <= _MOST_NESTED:
         head = f"Content-Type: {message.headers.get('Content-Type')}\r\n\r\n".encode("utf-8", "surrogateescape")
         for part in email.message_from_bytes(head + message.body).walk():
             payload = part.get_payload(decode=True)

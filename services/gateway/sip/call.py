@@ -10,7 +10,7 @@ from services.gateway.sip.header import Headers
 from services.gateway.sip.message import Request
 from services.gateway.sip.refer import Referral
 from services.gateway.sip.transactionlayer import Running
-from services.gateway.sip.uri import NameAddr, UriError, split_outside_quotes, user_of
+from services.gateway.sip.uri import NameAddr, UriError, readable, split_outside_quotes, user_of
 
 
 class CallState(Enum):
@@ -60,7 +60,7 @@ class Call:
     @property
     def call_id(self) -> str:
         """Call-ID of the SIP dialog."""
-        return _clean(self.request.call_id)
+        return readable(self.request.call_id)
 
     @property
     def caller(self) -> NameAddr:
@@ -75,13 +75,12 @@ class Call:
     @property
     def caller_number(self) -> str:
         """User part of From; empty when withheld (RFC 3323 §4.1: anonymous@anonymous.invalid)."""
-        user = _clean(self.caller.user)
-        return "" if user.lower() == "anonymous" else user
+        return _number(self.caller)
 
     @property
     def caller_name(self) -> str:
         """Display name of From; may be empty."""
-        return _clean(self.caller.display_name)
+        return readable(self.caller.display_name)
 
     @property
     def asserted(self) -> NameAddr | None:
@@ -93,9 +92,19 @@ class Call:
             return None
 
     @property
+    def asserted_number(self) -> str:
+        """User part of `asserted`, as `caller_number`; empty when there is none."""
+        return _number(self.asserted) if self.asserted else ""
+
+    @property
+    def asserted_name(self) -> str:
+        """Display name of `asserted`; empty when there is none."""
+        return readable(self.asserted.display_name) if self.asserted else ""
+
+    @property
     def called_number(self) -> str:
         """User part of the Request-URI, unescaped."""
-        return _clean(user_of(self.request.uri))
+        return readable(user_of(self.request.uri))
 
     @property
     def headers(self) -> Headers:
@@ -106,6 +115,6 @@ class Call:
         return f"<Call {self.call_id} {self.state.value}>"
 
 
-def _clean(text: str) -> str:
-    """Octets that were no UTF-8 become U+FFFD, so that the text can go into any other message."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def _number(party: NameAddr) -> str:
+    user = readable(party.user)
+    return "" if user.lower() == "anonymous" else user

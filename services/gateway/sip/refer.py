@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from services.gateway.sip.body import media_type, status_line
 from services.gateway.sip.message import Request
+from services.gateway.sip.uri import NameAddr, SipUri, UriError, scheme_of, user_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,19 @@ class Progress:
     status: int | None
     reason: str
     final: bool
+
+
+def referred(target: str) -> str:
+    """Refer-To value for a sip:, sips: or tel: URI. Raises UriError when it is none that can be called."""
+    # RFC 3261 §25.1: a URI is ASCII; a control character would go out in the middle of our header.
+    if not re.fullmatch(r"[\x21-\x7e]+", target):
+        raise UriError(f"a URI is of printable ASCII characters, {target!r} is not")
+    if scheme_of(target) != "tel":
+        SipUri.parse(target)
+    elif not user_of(target):
+        raise UriError(f"tel: URI without a number: {target!r}")
+    NameAddr.parse(f"<{target}>")
+    return f"<{target}>"
 
 
 class Referral:

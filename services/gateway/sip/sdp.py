@@ -70,6 +70,7 @@ _STATIC = {0: Codec(0, "PCMU", 8000), 8: Codec(8, "PCMA", 8000)}
 """RFC 3551 table 4: these need no rtpmap."""
 _STATIC_TYPE = {codec.encoding: codec.payload_type for codec in _STATIC.values()}
 _OUR_EVENT_TYPE = 101
+_LARGEST_TYPE = 127  # seven bits (RFC 3550 §5.1)
 _EVENTS = "0-15"
 _PTIME_MS = 20
 
@@ -96,7 +97,7 @@ class Media:
         mapped = {codec.payload_type: codec for codec in self._rtpmaps()}
         found: list[Codec] = []
         for text in self.formats:
-            if not (text.isascii() and text.isdigit() and len(text) <= 3):
+            if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= _LARGEST_TYPE):
                 continue
             codec = mapped.get(int(text)) or _STATIC.get(int(text))
             if codec is not None:
@@ -200,7 +201,7 @@ def _media(section: _Section, session: _Section) -> Media:
     return Media(
         kind.lower(),
         int(port),
-        protocol.upper(),
+        protocol,
         tuple(formats.split()),
         section.address or session.address,
         tuple(section.attributes),
@@ -257,10 +258,11 @@ def offer(
 
 def accept(answer: bytes | str, *, codecs: Sequence[str] = ("PCMU", "PCMA")) -> Negotiated:
     """What the peer's answer to our `offer` settles. Raises SdpError and SdpNotAcceptable."""
-    return _choose(parse(answer), codecs)[1]
+    return _choose(parse(answer), codecs, theirs_first=True)[1]
 
 
-def _choose(described: SessionDescription, codecs: Sequence[str]) -> tuple[int, Negotiated]:
+def _choose(described: SessionDescription, codecs: Sequence[str], theirs_first: bool = False) -> tuple[int, Negotiated]:
+    """The stream and what it settles; the codec by our order, or by theirs in an answer (RFC 3264 §7)."""
     if not any(media.kind == "audio" and media.port for media in described.media):
         raise SdpNotAcceptable(304, "No audio stream offered")
     problem = SdpNotAcceptable(305, f"None of the offered codecs is supported, only {', '.join(codecs)}")
@@ -268,13 +270,13 @@ def _choose(described: SessionDescription, codecs: Sequence[str]) -> tuple[int, 
         if media.kind != "audio" or not media.port:
             continue
         # AVPF only adds optional feedback (RFC 4585), SAVP wants SRTP keys.
-        if media.protocol not in ("RTP/AVP", "RTP/AVPF"):
+        if media.protocol.upper() not in ("RTP/AVP", "RTP/AVPF"):
             problem = SdpNotAcceptable(302, f"Transport {_printable(media.protocol)} is not supported, only RTP/AVP")
             continue
         if media.address is None:
             raise SdpError("SDP has no c= line for the audio stream")
-        named = media.codecs
-        codec = next((c for name in codecs for c in named if c.encoding == name and c.clock_rate == 8000), None)
+        known = [c for c in media.codecs if c.encoding in codecs and c.clock_rate == 8000]
+        codec = min(known, key=lambda c: 0 if theirs_first else codecs.index(c.encoding), default=None)
         if codec is not None:
             return index, _settle(media, media.address, codec)
     raise problem

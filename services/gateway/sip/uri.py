@@ -108,6 +108,11 @@ def user_of(uri: str) -> str:
         return ""
 
 
+def readable(text: str) -> str:
+    """Octets that were no UTF-8 become U+FFFD, so that the text can go into any other message."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 @dataclass(frozen=True, slots=True)
 class SipUri:
     """`sip:user:password@host:port;parameters?headers`. The host is lowered, the user unescaped."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from services.gateway.sip.call import Call, CallState, CallStateError
 from services.gateway.sip.calls import Calls
 from services.gateway.sip.events import CallEnded, EndReason, Output, ReferAnswered
-from services.gateway.sip.refer import Referral
+from services.gateway.sip.refer import Referral, referred
 from services.gateway.sip.transaction import Timers
 from services.gateway.sip.transactionlayer import (
     Acknowledged,
@@ -30,7 +30,7 @@ from services.gateway.sip.transactionlayer import (
     Running,
 )
 from services.gateway.sip.transport import Address, Send
-from services.gateway.sip.uri import NameAddr
+from services.gateway.sip.uri import readable
 from services.gateway.sip.useragentserver import UserAgentServer
 
 _DEFAULT_TIMERS = Timers()
@@ -56,6 +56,11 @@ class UserAgent:
     def held(self) -> int:
         """How many transactions, timers and calls are held: 0 when all is over."""
         return self._calls.held
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a 200 still waits for its ACK, or a request of ours for its final response."""
+        return bool(self._calls.repeating or self._calls.requests)
 
     # What the network and the clock bring
 
@@ -140,15 +145,15 @@ class UserAgent:
 
         `ReferAnswered` follows once, then on 2xx `ReferNotified`. One at a time a call. The call stays up:
         a peer that took the transfer ends it with BYE, or the user does with `bye`.
-        Raises ValueError when `target` is no URI.
+        Raises ValueError when `target` is no URI that can be called.
         """
         if call.state is CallState.ENDED:
             return []
         if call.state is not CallState.CONFIRMED or call.referral is not None:
             raise CallStateError(f"{call!r}: refer needs a confirmed call without another REFER under way")
-        NameAddr.parse(f"<{target}>")
+        refer_to = referred(target)
         us = self._calls.identity.uri
-        fields = [("Refer-To", f"<{target}>"), ("Referred-By", us), ("Contact", us)]
+        fields = [("Refer-To", refer_to), ("Referred-By", us), ("Contact", us)]
         call.referral = Referral(call.dialog.local_cseq + 1)
         return self._calls.request(call, "REFER", now, fields)
 
@@ -166,7 +171,7 @@ class UserAgent:
                     outputs += self._server.on_ack(request, now)
                 case Responded(running, response):
                     if response.status >= 200:
-                        outputs += self._on_final(running, response.status, response.reason, now)
+                        outputs += self._on_final(running, response.status, readable(response.reason), now)
                 case Expired(running):
                     outputs += self._on_expired(running, now)
         return outputs

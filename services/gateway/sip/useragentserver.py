@@ -20,6 +20,7 @@ from services.gateway.sip.identity import ACCEPT
 from services.gateway.sip.inspection import refusal
 from services.gateway.sip.message import Request, Response
 from services.gateway.sip.transactionlayer import Arrived, Running
+from services.gateway.sip.uri import readable
 
 
 class UserAgentServer:
@@ -147,4 +148,4 @@ class UserAgentServer:
 
 
 def _reason(request: Request) -> str:
-    return request.headers.get("Reason") or ""
+    return readable(request.headers.get("Reason") or "")

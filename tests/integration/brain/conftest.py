@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
@@ -63,9 +64,15 @@ class FakeTts(SynthesizerServicer):
     def __init__(self) -> None:
         self.texts: dict[int, str] = {}
         self.traceparents: dict[int, str] = {}
+        self.failures = 0  # so many streams break before there is any sound
+        self.speaks_at_end = False
 
     async def Synthesize(self, requests: Any, context: Any) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
         ident, at, told = 0, 0, False
+        held: list[tts_pb2.SynthesizeResponse] = []
+        if self.failures:
+            self.failures -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "killed")
         async for request in requests:
             match request.WhichOneof("request"):
                 case "start":
@@ -74,15 +81,23 @@ class FakeTts(SynthesizerServicer):
                     self.traceparents[ident] = dict(context.invocation_metadata()).get("traceparent", "")
                 case "text":
                     self.texts[ident] += request.text
-                    if not told:
+                    if not told and not self.speaks_at_end:
                         told = True
                         yield tts_pb2.SynthesizeResponse(first_audio=tts_pb2.FirstAudio(synthesis_us=1000))
                     words = []
                     for word in request.text.split():
                         words.append(tts_pb2.SpokenWord(text=word, start_sample=at, end_sample=at + SAMPLES_A_WORD))
                         at += SAMPLES_A_WORD
-                    yield tts_pb2.SynthesizeResponse(word_alignment=tts_pb2.WordAlignment(words=words))
+                    said = tts_pb2.SynthesizeResponse(word_alignment=tts_pb2.WordAlignment(words=words))
+                    if told:
+                        yield said
+                    else:
+                        held.append(said)
                 case "end":
+                    if not told:
+                        yield tts_pb2.SynthesizeResponse(first_audio=tts_pb2.FirstAudio(synthesis_us=1000))
+                    for said in held:
+                        yield said
                     yield tts_pb2.SynthesizeResponse(finished=tts_pb2.SynthesizeFinished(samples=at))
                     return
 
@@ -90,6 +105,7 @@ class FakeTts(SynthesizerServicer):
 class FakeEscalation(EscalationServicer):
     def __init__(self) -> None:
         self.starts: list[escalation_pb2.EscalateStart] = []
+        self.hang: asyncio.Event | None = None
         self.outcome = escalation_pb2.EscalationOutcome(
             result=escalation_pb2.ESCALATION_RESULT_RETURNED, reason="busy", sip_status=486, ticket_id="t1"
         )
@@ -97,6 +113,8 @@ class FakeEscalation(EscalationServicer):
     async def Escalate(self, requests: Any, context: Any) -> AsyncIterator[escalation_pb2.EscalateResponse]:
         async for request in requests:
             self.starts.append(request.start)
+            if self.hang is not None:
+                await self.hang.wait()
             yield escalation_pb2.EscalateResponse(outcome=self.outcome)
             return
 
@@ -108,6 +126,7 @@ class OpenAiServer:
     answers: list[list[dict[str, Any]]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     delay_s: float = 0.0
+    between_s: float = 0.0
     url: str = ""
 
     def app(self) -> FastAPI:
@@ -130,6 +149,7 @@ class OpenAiServer:
                         "choices": [choice],
                     }
                     yield f"data: {json.dumps(chunk)}\n\n"
+                    await asyncio.sleep(self.between_s)
                 yield "data: [DONE]\n\n"
 
             return StreamingResponse(stream(), media_type="text/event-stream")
@@ -157,7 +177,7 @@ def openai_server() -> Iterator[OpenAiServer]:
 class Caller:
     """The gateway's end of one Converse stream; plays what it is told to at once, in virtual call time."""
 
-    def __init__(self, world: "World", call_id: str) -> None:
+    def __init__(self, world: "World", call_id: str, begun_s_ago: float = 0.0) -> None:
         self.world = world
         self.call_id = call_id
         self.call_time_us = 0
@@ -172,7 +192,7 @@ class Caller:
             audio=AudioFormat(sample_rate_hz=8000),
             answered_unix_us=time.time_ns() // 1000,
         )
-        self._started = time.monotonic()
+        self._started = time.monotonic() - begun_s_ago
         self.send(started=brain_pb2.Started(facts=facts))
         self._task = asyncio.create_task(self._run())
 
@@ -261,8 +281,8 @@ class World:
     journals: Any
     notices: list[Any]
 
-    def call(self, call_id: str) -> Caller:
-        return Caller(self, call_id)
+    def call(self, call_id: str, begun_s_ago: float = 0.0) -> Caller:
+        return Caller(self, call_id, begun_s_ago)
 
     async def journal(self, call_id: str) -> CallJournal:
         entry = await self.journals.get(call_id)

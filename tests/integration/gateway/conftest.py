@@ -56,6 +56,7 @@ class Telephone:
         self.tag = secrets.token_hex(4)
         self.to = ""
         self.cseq = 0
+        self.asserted = b""
         self.requests: asyncio.Queue[str] = asyncio.Queue()
         self.responses: asyncio.Queue[str] = asyncio.Queue()
         self.heard: list[tuple[float, bytes]] = []
@@ -104,6 +105,7 @@ class Telephone:
     def request(self, method: str, user: str, body: str = "", headers: str = "", cseq: int | None = None) -> None:
         if cseq is None:
             self.cseq += 1
+        asserted = b"P-Asserted-Identity: " + self.asserted + b"\r\n" if self.asserted else b""
         kind = "Content-Type: application/sdp\r\n" if body.startswith("v=") else ""
         self.sip.sendto(
             (
@@ -113,8 +115,9 @@ class Telephone:
                 f"To: {self.to or f'<sip:{user}@127.0.0.1>'}\r\n"
                 f"Call-ID: {self.call_id}\r\nCSeq: {cseq or self.cseq} {method}\r\nMax-Forwards: 70\r\n"
                 f"Contact: <sip:phone@127.0.0.1:{self.sip_port}>\r\n{headers}{kind}"
-                f"Content-Length: {len(body)}\r\n\r\n{body}"
-            ).encode(),
+            ).encode()
+            + asserted
+            + f"Content-Length: {len(body)}\r\n\r\n{body}".encode(),
             self.gateway,
         )
 

@@ -63,3 +63,26 @@ async def test_a_brain_that_has_said_all(gateway, brain) -> None:
     talk.end()
     await phone.incoming("BYE", 1)
     assert phone.pcm().strip(b"\0") == b""
+
+
+async def test_a_caller_on_hold_is_not_kept_for_an_apology(gateway, brain) -> None:
+    running = await gateway(brain_address="127.0.0.1:9")
+    phone = await running.telephone()
+    assert await phone.invite("front_desk") == 200
+    async with asyncio.timeout(4):
+        while not phone.pcm().strip(b"\0"):
+            await asyncio.sleep(0.05)
+    assert await phone.invite("front_desk", phone.offer(direction="sendonly")) == 200
+    await phone.incoming("BYE", 1)
+
+
+async def test_a_goodbye_that_nobody_can_hear_any_more(gateway, brain, speak, sounds) -> None:
+    phone, talk = await answered(gateway, brain)
+    await speak(talk.facts.call_id, 1, sounds.tone(440, 3000))
+    talk.command(play=pb.Play(utterance_id=1))
+    await talk.wait_for("playout_started")
+    talk.command(hang_up=pb.HangUpCall(after_playout=True))
+    assert await phone.invite("front_desk", phone.offer(direction="sendonly")) == 200
+    await talk.wait_for("hold_changed")
+    talk.end()
+    await phone.incoming("BYE", 1)

@@ -217,3 +217,34 @@ def test_an_open_address_without_trunks_is_refused(tmp_path) -> None:
     assert ended.returncode == 2
     assert "no trunk has an allow list" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+async def test_a_name_that_is_no_utf8_in_the_asserted_identity(gateway) -> None:
+    running = await gateway(max_calls=1, trunks=[TrunkSettings(name="pbx", allow=["127.0.0.1/32"])])
+    phone = await running.telephone()
+    phone.asserted = b'"M\xfcller" <sip:+4930@127.0.0.1>'
+    assert await phone.invite("echo") == 200
+    await phone.say(bytes(320 * 5))
+    assert phone.heard
+    assert await phone.bye() == 200
+
+
+async def test_a_defect_while_a_call_is_set_up_costs_this_call_only(gateway, monkeypatch) -> None:
+    running = await gateway(max_calls=1)
+    phone = await running.telephone()
+    with monkeypatch.context() as patched:
+        patched.setattr("services.gateway.signalling.MediaSession.start", lambda _: 1 / 0)
+        assert await phone.invite("echo") == 200
+        await phone.incoming("BYE", 1)
+    assert await (await _again(phone)).invite("echo") == 200
+
+
+async def test_the_goodbye_lasts_no_longer_than_its_answers(gateway) -> None:
+    running = await gateway()
+    phone = await running.telephone()
+    assert await phone.invite("echo") == 200
+    started = asyncio.get_running_loop().time()
+    running.stop.set()
+    await asyncio.wait_for(running.task, 2)
+    assert asyncio.get_running_loop().time() - started < 0.8
+    await phone.incoming("BYE", 0.1)

@@ -69,3 +69,41 @@ def test_what_is_said_while_a_tool_runs_stands_before_its_call() -> None:
     history.tool_answered("a", "{}")
     assert [role for role, _ in roles(history)] == ["system", "user", "assistant", "assistant", "tool"]
     assert roles(history)[2][1] == "One moment."
+
+
+BOOK = {"type": "function", "function": {"name": "book", "arguments": "{}"}}
+
+
+def test_a_call_that_was_never_carried_out_is_not_shown_to_the_model() -> None:
+    """Providers refuse a tool call without its result, and every later request of the phone call with it."""
+    history = History("s")
+    history.caller_said("book it")
+    history.agent_calls([{"id": "a", **BOOK}, {"id": "b", **BOOK}])
+    history.tool_answered("a", "{}")
+    history.caller_said("wait")
+    calls = [call["id"] for one in history.messages() for call in one.get("tool_calls", [])]
+    assert calls == ["a"]
+    history.agent_calls([{"id": "c", **BOOK}])
+    history.caller_said("no")
+    assert [role for role, _ in roles(history)] == ["system", "user", "assistant", "tool", "user", "user"]
+
+
+def test_a_provider_that_counts_its_calls_from_zero_each_time() -> None:
+    history = History("s")
+    for _ in range(2):
+        history.caller_said("book it")
+        history.agent_calls([{"id": "call_0", **BOOK}])
+        history.tool_answered("call_0", "{}")
+    assert [role for role, _ in roles(history)][1:] == ["user", "assistant", "tool"] * 2
+
+
+def test_a_brain_that_takes_over_finds_the_calls_under_way() -> None:
+    history = History("s")
+    history.caller_said("book it")
+    history.agent_calls([{"id": "a", **BOOK}, {"id": "b", **BOOK}])
+    history.tool_answered("a", "{}")
+    again = History("s", json.loads(history.to_json()))
+    assert [call["id"] for call in again.calls_under_way()] == ["b"]
+    assert again.awaits_answer()
+    again.caller_said("wait")
+    assert again.calls_under_way() == []

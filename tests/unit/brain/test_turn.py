@@ -5,16 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.brain.endpoint import Expected
-from services.brain.turn import State, TurnMachine
+from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
     Audible,
     Closing,
     Digit,
     Event,
     HangUp,
+    HearingLost,
     HungUp,
     Ignored,
-    Output,
     Pause,
     Played,
     Release,
@@ -26,62 +26,13 @@ from services.brain.turn_events import (
     SpeechStarted,
     SpeechStopped,
     StopSpeaking,
+    TakenOver,
     Transcript,
     TransferBegan,
     TransferReturned,
 )
-
-Row = tuple[int, Event | None, list[Output]]
-
-
-def start(ms: int, utterance: int = 1) -> SpeechStarted:
-    return SpeechStarted(utterance, ms * 1000)
-
-
-def stop(ms: int, utterance: int = 1) -> SpeechStopped:
-    return SpeechStopped(utterance, ms * 1000)
-
-
-def words(text: str, utterance: int = 1) -> Transcript:
-    return Transcript(utterance, text)
-
-
-def respond(text: str, started: int, stopped: int) -> Respond:
-    return Respond(text, text, started * 1000, stopped * 1000)
-
-
-def play(machine: TurnMachine, rows: list[Row]) -> None:
-    """Feeds (ms, event or None for "time passes", expected outputs); timers run when their time has come."""
-    for ms, event, expected in rows:
-        outputs = run_to(machine, ms)
-        if event is not None:
-            outputs += machine.handle(event, ms * 1000)
-        assert outputs == expected, f"at {ms} ms"
-
-
-def run_to(machine: TurnMachine, ms: int) -> list[Output]:
-    outputs: list[Output] = []
-    while (deadline := machine.next_deadline()) is not None and deadline <= ms * 1000:
-        outputs += machine.expire(deadline)
-    return outputs
-
-
-GREETING: list[Row] = [
-    (0, ReplyBegan(), []),
-    (30, Audible(1), [Release(1)]),
-    (31, ReplyDone(), []),
-    (2000, Played(1), []),
-]
-QUESTION: list[Row] = [
-    (3000, start(2900), []),
-    (4200, stop(4000), []),
-    (4350, words("What are your opening hours?"), []),
-    (4550, None, [respond("What are your opening hours?", 2900, 4000)]),
-]
-ANSWER: list[Row] = [
-    (4600, Audible(2), [Release(2)]),
-    (4601, ReplyDone(), []),
-]
+from services.brain.turn_state import State
+from tests.unit.brain.turn_tables import ANSWER, GREETING, QUESTION, play, respond, run_to, start, stop, words
 
 
 def test_simple_turn() -> None:
@@ -356,9 +307,7 @@ _EVENTS = st.one_of(
     st.builds(lambda n, t: ("words", n, t), st.integers(1, 4), st.sampled_from(["", "Yes.", "book an appointment"])),
     st.builds(lambda n: ("audible", n, 0), st.integers(1, 5)),
     st.builds(lambda n: ("played", n, 0), st.integers(1, 5)),
-    st.sampled_from(
-        [("done", 0, 0), ("began", 0, 0), ("closing", 0, 0), ("digit", 0, 0), ("away", 0, 0), ("back", 0, 0)]
-    ),
+    st.sampled_from([(kind, 0, 0) for kind in ("done", "began", "closing", "digit", "away", "back", "lost", "taken")]),
 )
 
 
@@ -375,6 +324,8 @@ def _event(kind: str, number: int, at_us: int, text: str) -> Event:
         "digit": Digit("1"),
         "away": TransferBegan(),
         "back": TransferReturned(),
+        "lost": HearingLost(),
+        "taken": TakenOver(),
     }
     return events[kind]
 

@@ -83,9 +83,10 @@ def test_sent_digits_are_heard_once_under_loss_and_repetition(digits: str, data:
     for slot in range(len(digits) * 11):
         packet = sender.tick()
         if packet is not None:
-            if packet.marker:
+            if not packet.continues:
                 events.append([])
-            events[-1].append((slot * 20_000, slot * 160 - packet.timestamp_back, packet.payload))
+                began = slot * 160
+            events[-1].append((slot * 20_000, began, packet.payload))
     assert not sender.busy
     for event in events:
         keep = data.draw(st.sets(st.integers(0, len(event) - 1), min_size=1))
@@ -102,10 +103,10 @@ def test_sender_keeps_the_timestamp_and_ends_three_times() -> None:
     sender = DtmfSender()
     sender.queue("#")
     packets = [sender.tick() for _ in range(11)]
-    seen = [(p.payload[1] >> 7, struct.unpack("!H", p.payload[2:])[0], p.timestamp_back) for p in packets if p]
+    seen = [(p.payload[1] >> 7, struct.unpack("!H", p.payload[2:])[0], p.continues) for p in packets if p]
     assert [duration for _, duration, _ in seen] == [160, 320, 480, 640, 800, 800, 800, 800]
     assert [end for end, _, _ in seen] == [0] * 5 + [1] * 3
-    assert [back for _, _, back in seen] == [slot * 160 for slot in range(8)]
+    assert [continues for _, _, continues in seen] == [False] + [True] * 7
 
 
 def test_sender_refuses_letters() -> None:

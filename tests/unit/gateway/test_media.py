@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
+from services.gateway.dtmf import DtmfReceiver, DtmfSender
 from services.gateway.echo import Echo
-from services.gateway.g711 import PCMU
-from services.gateway.media import MediaSession
+from services.gateway.g711 import PCMU, Codec
+from services.gateway.media import MediaSession, Spoken, Voice
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip import sdp
 from services.gateway.udp import Address
 
-PHONE, ELSEWHERE = ("192.0.2.1", 4000), ("192.0.2.1", 4002)
+PHONE, ELSEWHERE, STRANGER = ("192.0.2.1", 4000), ("192.0.2.1", 4002), ("192.0.2.1", 4004)
 SECOND = 1_000_000
 
 
@@ -36,11 +37,17 @@ class Wire:
 class Session:
     """An echo call at a time that the test sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, voice: Voice | None = None) -> None:
         self.now_us = 0
         self.wire = Wire()
         self.timeouts = 0
-        self.media = MediaSession(self.wire, Echo(), lambda: self.now_us, 30 * SECOND, self._timed_out)  # type: ignore[arg-type]
+        self.media = MediaSession(
+            self.wire,  # type: ignore[arg-type]
+            voice or Echo(),
+            lambda: self.now_us,
+            30 * SECOND,
+            self._timed_out,
+        )
         self.media.start()
         self.negotiate()
 
@@ -79,7 +86,7 @@ def test_missed_slots_are_skipped_in_time_and_not_made_up() -> None:
 def test_echo_and_latch() -> None:
     session = Session()
     session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160), ELSEWHERE)
-    session.receive(RtpPacket(0, 1, 0, 9, b"\x77" * 160), PHONE)
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x77" * 160), STRANGER)
     session.tick()
     session.tick()
     assert [(packet.payload, to) for packet, to in session.wire.sent] == [
@@ -138,3 +145,45 @@ def test_a_listener_only_call_has_no_timeout() -> None:
         session.tick()
     assert session.timeouts == 0
     assert len(session.wire.sent) == 60 * 50
+
+
+class Keypad:
+    """Presses one key."""
+
+    def __init__(self) -> None:
+        self._keys = DtmfSender()
+        self._keys.queue("5")
+
+    def negotiated(self, codec: Codec, payload_type: int, event_payload_type: int | None) -> None: ...
+
+    def heard(self, packet: RtpPacket, now_us: int) -> None: ...
+
+    def slot(self, now_us: int) -> None: ...
+
+    def sent(self) -> None: ...
+
+    def speak(self, now_us: int) -> Spoken | None:
+        key = self._keys.tick()
+        return None if key is None else Spoken(101, key.payload, key.continues, key.marker)
+
+
+@pytest.mark.parametrize("interruption", ["missed slots", "hold"])
+def test_an_event_keeps_its_timestamp(interruption: str) -> None:
+    """RFC 4733 §2.2.1: the timestamp is the event's name; another one would be another press of the key."""
+    session = Session(Keypad())
+    for slots in (1, 1, 3, 1) if interruption == "missed slots" else (1, 1):
+        session.tick(slots)
+    if interruption == "hold":
+        session.negotiate(sdp.Direction.RECVONLY)
+        session.tick()
+        session.negotiate()
+    for _ in range(12):
+        session.tick()
+    receiver = DtmfReceiver()
+    packets = [packet for packet, _ in session.wire.sent]
+    digits = [
+        digit for at, one in enumerate(packets) if one.payload_type == 101
+        for digit in receiver.push(one.timestamp, one.payload, at)
+    ]  # fmt: skip
+    assert [one.digit for one in digits] == ["5"]
+    assert packets[-1].timestamp == (packets[0].timestamp + session.now_us // 125 - 160) & 0xFFFFFFFF

@@ -47,6 +47,10 @@ def test_an_open_address_with_trunks() -> None:
             "tandem.yaml:1: gateway: sip_address 0.0.0.0 is no address to send to: set advertised_host to one that is",
         ),
         (
+            "gateway:\n  advertised_host: 0.0.0.0\n",
+            "tandem.yaml:1: gateway: advertised_host 0.0.0.0 is no address to send to",
+        ),
+        (
             "gateway:\n  trunks:\n    - name: a\n      allow: [192.0.2.1/24]\n",
             "tandem.yaml:4: gateway.trunks.0.allow.0: expected a network such as 192.0.2.0/24: 192.0.2.1/24 has host "
             "bits set, not '192.0.2.1/24'",

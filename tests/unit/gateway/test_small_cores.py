@@ -1,5 +1,6 @@
 """Replay, ticker, latch, admission, routes: the small cores of the gateway."""
 
+import asyncio
 import struct
 
 import pytest
@@ -13,7 +14,7 @@ from services.gateway.latch import Latch
 from services.gateway.replay import ReplayInvalid, ReplayRing
 from services.gateway.routes import Routes, ToAgent, ToEcho
 from services.gateway.settings import RouteSettings
-from services.gateway.ticker import TICK_US, TickSchedule
+from services.gateway.ticker import TICK_US, Ticker, TickSchedule
 
 A, B, C = ("192.0.2.1", 4000), ("192.0.2.2", 5000), ("192.0.2.3", 6000)
 
@@ -141,3 +142,27 @@ def test_the_apology_is_an_utterance() -> None:
     assert 2 < len(frames) / 50 < 8
     assert [one.sequence for one in frames] == list(range(len(frames)))
     assert [bool(one.flags) for one in frames] == [False] * (len(frames) - 1) + [True]
+
+
+def test_the_sdp_address_wins_over_whoever_came_first() -> None:
+    """A stray or forged packet ahead of the caller's must not take the call: nobody else can send from there."""
+    latch = Latch(A)
+    assert latch.accepts(B)
+    assert latch.accepts(A)
+    assert latch.destination == A
+    assert not latch.accepts(B)
+    assert latch.strangers == 1
+
+
+async def test_a_failure_that_cannot_even_be_told_leaves_the_other_calls_their_ticks() -> None:
+    ticker, ticked = Ticker(), asyncio.Event()
+
+    def fail(_slots: int = 0) -> None:
+        raise ValueError("defect")
+
+    try:
+        ticker.add(fail, fail)
+        ticker.add(lambda _slots: ticked.set(), fail)
+        await asyncio.wait_for(ticked.wait(), 1)
+    finally:
+        ticker.close()

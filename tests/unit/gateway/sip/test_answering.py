@@ -115,3 +115,20 @@ def test_a_body_that_is_no_sdp(line: Line) -> None:
     assert line.statuses == [415]
     assert line.messages[0].headers.get("Accept") == "application/sdp"
     assert line.events == []
+
+
+def test_names_that_are_no_utf8_can_go_into_any_message(line: Line) -> None:
+    """Latin-1 in a display name: old PBXs do that."""
+    invite = line.request("INVITE", extra="P-Asserted-Identity: MARK <sip:+4930@x>")
+    line.receive(invite.replace(b"MARK", b'"M\xfcller"').replace(b'"Ada Lovelace"', b'"M\xfcller"'))
+    assert line.call.caller_name == line.call.asserted_name == "M\ufffdller"
+    assert line.call.asserted_number == "+4930"
+
+
+def test_multiparts_nested_without_end_are_refused(line: Line) -> None:
+    parts = "".join(
+        f"--b{depth}\r\nContent-Type: multipart/mixed;boundary=b{depth + 1}\r\n\r\n" for depth in range(1000)
+    )
+    line.receive(line.request("INVITE", body=parts.encode(), content_type="multipart/mixed;boundary=b0"))
+    assert line.statuses == [415]
+    assert line.events == []

@@ -8,6 +8,7 @@ import pytest
 
 from services.gateway.sip.call import CallState
 from services.gateway.sip.events import EndReason, ReferAnswered, ReferNotified
+from services.gateway.sip.message import Response
 
 if TYPE_CHECKING:
     from tests.unit.gateway.sip.conftest import Line
@@ -116,3 +117,21 @@ def test_notify_of_another_package(line: Line) -> None:
     notify(line, b"x", event="presence")
     assert line.statuses == [489]
     assert line.messages[0].headers.get("Allow-Events") == "refer"
+
+
+@pytest.mark.parametrize(
+    "target", ["sip:", "tel:", "sip:a@", "sip:a\0b@pbx.example", "sip:a\x7f@pbx.example", "sip:ü@pbx.example"]
+)
+def test_a_target_that_is_no_uri_is_refused(line: Line, target: str) -> None:
+    """RFC 3261 §25.1: URIs are ASCII without control characters."""
+    line.establish()
+    with pytest.raises(ValueError, match="URI|bad host"):
+        line.agent.refer(line.established, target, line.now)
+    assert line.agent.refer(line.established, "tel:+4930100;phone-context=x", line.now)
+
+
+def test_a_reason_phrase_that_is_no_utf8(line: Line) -> None:
+    line.establish()
+    line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
+    line.receive(Response.to_request(line.requests[0], 403, reason="Abgelehnt: f\udcfcr Sie").encode())
+    assert line.events == [ReferAnswered(line.established, 403, "Abgelehnt: f\ufffdr Sie")]

@@ -116,7 +116,7 @@ def test_other_streams_are_refused_in_their_place() -> None:
         "m=audio 0 RTP/AVP 0",
         "m=audio 6000 RTP/AVP 0 101",
         "m=audio 0 RTP/AVP 8",
-        "m=image 0 UDPTL t38",
+        "m=image 0 udptl t38",
     ]
 
 
@@ -155,7 +155,7 @@ def test_dialects() -> None:
     assert result.negotiated.remote == ("198.51.100.9", 4000)
     assert result.negotiated.ptime_ms == 30
     assert "t=3034423619 0" in lines(result.body)
-    assert parse(text).media[0].protocol == "RTP/AVP"
+    assert parse(text).media[0].protocol.upper() == "RTP/AVP"
 
 
 def test_ipv6() -> None:
@@ -203,3 +203,23 @@ def test_any_text_is_answered_or_refused(text: str) -> None:
             offered, answered = parse(body).media, parse(result.body).media
             assert [media.kind for media in offered] == [media.kind for media in answered]
             assert sum(media.port > 0 for media in answered) == 1
+
+
+@pytest.mark.parametrize("payload_type", [128, 300])
+def test_a_payload_type_that_no_rtp_packet_can_carry_is_no_codec(payload_type: int) -> None:
+    """RFC 3550 §5.1: seven bits."""
+    with pytest.raises(SdpNotAcceptable):
+        answer(f"{HEAD}m=audio 4000 RTP/AVP {payload_type}\na=rtpmap:{payload_type} PCMU/8000\n")
+    text = f"{HEAD}m=audio 4000 RTP/AVP 0 {payload_type}\na=rtpmap:{payload_type} telephone-event/8000\n"
+    assert answer(text).negotiated.telephone_event is None
+
+
+def test_the_first_codec_of_an_answer_is_the_one_the_peer_sends() -> None:
+    """RFC 3264 §6.1, §7: the answerer's order is its preference, whatever the order of our offer was."""
+    agreed = accept(HEAD + "m=audio 4000 RTP/AVP 8 0\n", codecs=("PCMU", "PCMA"))
+    assert agreed.codec.encoding == "PCMA"
+
+
+def test_a_refused_stream_keeps_the_spelling_of_its_transport() -> None:
+    text = HEAD + AUDIO + "m=image 4008 udptl t38\nm=message 7394 TCP/MSRP *\n"
+    assert lines(answer(text).body)[-2:] == ["m=image 0 udptl t38", "m=message 0 TCP/MSRP *"]

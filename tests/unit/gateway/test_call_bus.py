@@ -1,0 +1,44 @@
+"""A call's subscriptions are its own, and go with it."""
+
+from typing import Any
+
+import pytest
+from nats.errors import ConnectionClosedError
+
+from services.gateway.call_bus import CallBus
+
+
+class Subscription:
+    def __init__(self, live: set[str], subject: str) -> None:
+        self._live, self._subject = live, subject
+        live.add(subject)
+
+    async def unsubscribe(self) -> None:
+        self._live.discard(self._subject)
+
+
+class Connection:
+    def __init__(self, closed: bool = False) -> None:
+        self.live: set[str] = set()
+        self._closed = closed
+
+    async def subscribe(self, subject: str, cb: Any) -> Subscription:
+        if self._closed:
+            raise ConnectionClosedError
+        return Subscription(self.live, subject)
+
+    async def flush(self, _timeout: int) -> None: ...
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_close_leaves_no_subscription(closed: bool) -> None:
+    audio, control = Connection(), Connection(closed)
+    bus = CallBus("call", audio, control, lambda _: None)  # type: ignore[arg-type]
+    if closed:
+        with pytest.raises(ConnectionClosedError):
+            await bus.open()
+    else:
+        await bus.open()
+        assert (audio.live, control.live) == ({"tandem.audio.call.agent"}, {"tandem.audio.call.replay"})
+    await bus.close()
+    assert (audio.live, control.live) == (set(), set())
