@@ -35,25 +35,28 @@ def referred(target: str) -> str:
 class Referral:
     """One REFER and its NOTIFYs, which may overtake the 202 (RFC 3515 §2.4.4)."""
 
-    def __init__(self, cseq: int) -> None:
+    def __init__(self, cseq: int, before: Referral | None = None) -> None:
+        """`before` is one whose outcome is known and whose subscription the peer has left open."""
         self.cseq = cseq
         self.over = False
         """The subscription is terminated: further NOTIFYs belong to nobody."""
-        self._final = False
+        self.final = False
+        """How the transfer went is known."""
+        self._alone = before is None
 
     def matches(self, request: Request) -> bool:
-        """Whether a NOTIFY is for this REFER; the id is the REFER's CSeq and may be missing (§2.4.6)."""
+        """Whether a NOTIFY is for this REFER; the id is the REFER's CSeq and may be missing in the first (§2.4.6)."""
         _, *parameters = (request.headers.get("Event") or "").split(";")
         ids = [value.strip() for name, _, value in (p.partition("=") for p in parameters) if name.strip() == "id"]
-        return not self.over and (not ids or ids[0] == str(self.cseq))
+        return not self.over and (ids[0] == str(self.cseq) if ids else self._alone)
 
     def notified(self, request: Request) -> Progress | None:
         """None when it says nothing new: no status in it, or the outcome is already known."""
         state = (request.headers.get("Subscription-State") or "").partition(";")[0].strip().lower()
         self.over = state == "terminated"
         line = status_line(request) if media_type(request) in ("message/sipfrag", "") else None
-        if self._final or (line is None and not self.over):
+        if self.final or (line is None and not self.over):
             return None
         status, reason = line if line is not None else (None, "")
-        self._final = self.over or (status is not None and status >= 200)
-        return Progress(status, reason, self._final)
+        self.final = self.over or (status is not None and status >= 200)
+        return Progress(status, reason, self.final)

@@ -149,12 +149,12 @@ class UserAgent:
         """
         if call.state is CallState.ENDED:
             return []
-        if call.state is not CallState.CONFIRMED or call.referral is not None:
+        if call.state is not CallState.CONFIRMED or (call.referral and not call.referral.final):
             raise CallStateError(f"{call!r}: refer needs a confirmed call without another REFER under way")
         refer_to = referred(target)
         us = self._calls.identity.uri
         fields = [("Refer-To", refer_to), ("Referred-By", us), ("Contact", us)]
-        call.referral = Referral(call.dialog.local_cseq + 1)
+        call.referral = Referral(call.dialog.local_cseq + 1, call.referral)
         return self._calls.request(call, "REFER", now, fields)
 
     # From the transaction layer

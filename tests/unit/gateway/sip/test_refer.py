@@ -125,7 +125,7 @@ def test_notify_of_another_package(line: Line) -> None:
 def test_a_target_that_is_no_uri_is_refused(line: Line, target: str) -> None:
     """RFC 3261 §25.1: URIs are ASCII without control characters."""
     line.establish()
-    with pytest.raises(ValueError, match="URI|bad host"):
+    with pytest.raises(ValueError, match=r"URI|bad host"):
         line.agent.refer(line.established, target, line.now)
     assert line.agent.refer(line.established, "tel:+4930100;phone-context=x", line.now)
 
@@ -135,3 +135,21 @@ def test_a_reason_phrase_that_is_no_utf8(line: Line) -> None:
     line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
     line.receive(Response.to_request(line.requests[0], 403, reason="Abgelehnt: f\udcfcr Sie").encode())
     assert line.events == [ReferAnswered(line.established, 403, "Abgelehnt: f\ufffdr Sie")]
+
+
+def test_a_transfer_that_failed_is_not_in_the_way_of_the_next(line: Line) -> None:
+    """A peer that tells the outcome and leaves the subscription open, though it must end it (RFC 3515 §2.4.5)."""
+    line.establish()
+    line.keep(line.agent.refer(line.established, "sip:100@pbx.example", line.now))
+    line.respond(line.requests[0], 202)
+    notify(line, b"SIP/2.0 486 Busy Here")
+    line.clear()
+    line.keep(line.agent.refer(line.established, "sip:200@pbx.example", line.now))
+    line.respond(line.requests[0], 202)
+    notify(line, b"SIP/2.0 486 Busy Here", "terminated;reason=noresource")
+    assert line.statuses == [481], "the end of the first one"
+    notify(line, b"SIP/2.0 200 OK", "terminated;reason=noresource", event="refer;id=2")
+    assert line.events == [
+        ReferAnswered(line.established, 202, "Accepted"),
+        ReferNotified(line.established, 200, "OK", True),
+    ]
