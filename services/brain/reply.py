@@ -168,6 +168,8 @@ class Reply:
         ending = False
         for call in calls:
             if call.name == END_CALL:
+                if not self._utterances:  # nobody is hung up on without a word
+                    await self._say(self._call.agent.goodbye)
                 self._call.history.tool_answered(call.id, json.dumps({"ok": True}))
                 self._call.feed(Closing())
                 ending = True

@@ -8,6 +8,8 @@ import nats.errors
 import pytest
 
 from services.brain import conversation, dialogue, utterance
+from services.brain.tools.result import ToolResult
+from services.brain.tools.toolbox import ToolBox
 from services.brain.turn_profile import TurnProfile
 from tandem.v1 import asr_pb2, brain_pb2
 
@@ -222,3 +224,44 @@ async def test_text_that_comes_slowly_is_no_failure_of_tts(
     caller.hang_up()
     await caller.gone()
     assert (await world.journal("t13")).turns[1].agent_text == "We open at eight. One moment."
+
+
+async def test_a_model_that_hangs_up_without_a_word_says_goodbye(world: Any, openai_server: Any) -> None:
+    openai_server.answers.append(calls("end_call"))
+    caller = world.call("t14")
+    await caller.heard()
+    caller.says(1, "That's all.")
+    await world.until(lambda: "hang_up" in caller.kinds())
+    assert spoken(world)[-1] == "Thank you for calling. Goodbye!"
+    caller.hang_up()
+    await caller.gone()
+
+
+async def test_a_tool_that_a_dead_brain_had_asked_for_is_called_under_the_same_key(
+    world: Any, openai_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    hang = asyncio.Event()
+
+    async def call(self: Any, name: str, arguments: Any, key: str) -> Any:
+        keys.append(key)
+        if len(keys) == 1:
+            await hang.wait()
+        return ToolResult(ok=True, value="booked")
+
+    monkeypatch.setattr(ToolBox, "call", call)
+    openai_server.answers += [calls("book"), says("You are booked.")]
+    first = world.call("t15")
+    await first.heard()
+    first.says(1, "Book it.")
+    await world.until(lambda: len(keys) == 1)
+    await asyncio.sleep(0.1)
+    first._events.put_nowait(None)
+    await asyncio.sleep(0.1)
+    second = world.call("t15")
+    await world.until(lambda: "You are booked." in spoken(world))
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    hang.set()
+    second.hang_up()
+    await second.gone()
