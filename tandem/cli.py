@@ -1,11 +1,15 @@
 """The command `tandem`. What a subcommand needs is imported when it runs: `tandem --help` answers at once."""
 
-import typer
+from tandem import lostinterrupt
 
-from tandem.commands import models
-from tandem.commands.call import call
-from tandem.commands.trace import trace
-from tandem.commands.up import up
+lostinterrupt.send_again()  # before the imports below: they are where a Ctrl-C gets lost
+
+import typer  # noqa: E402
+
+from tandem.commands import models  # noqa: E402
+from tandem.commands.call import call  # noqa: E402
+from tandem.commands.trace import trace  # noqa: E402
+from tandem.commands.up import up  # noqa: E402
 
 app = typer.Typer(
     name="tandem",

@@ -213,7 +213,7 @@ class Conversation:
                 self.feed(SpeechStopped(stopped.utterance, stopped.call_time_us))
             case "final":
                 self.log.transcript(response.final, now)
-                self.feed(Transcript(response.final.utterance, response.final.text))
+                self.feed(Transcript(response.final.utterance, response.final.text, response.final.confidence))
 
     # The machine.
 

@@ -40,6 +40,8 @@ _BACKCHANNEL_PHRASES = {
     "i got it",
 }
 
+_BEFORE_A_NAME = {"yes", "it's", "its", "it", "is", "my", "name", "i'm", "this", "the", "under", "for", "last", "first"}
+
 # In DIGITS a whole national number has at least this many.
 _WHOLE_NUMBER_DIGITS = 9
 
@@ -64,7 +66,15 @@ def silence_needed_ms(text: str, expected: Expected) -> int:
         return _UNFINISHED_MS
     if expected is Expected.DIGITS and sum(c.isdigit() for c in text) >= _WHOLE_NUMBER_DIGITS:
         return _FINISHED_MS[Expected.ANYTHING]
+    if expected is Expected.SPELLING and _is_full_name(words):
+        return _FINISHED_MS[Expected.ANYTHING]
     return _FINISHED_MS[expected]
+
+
+def _is_full_name(words: list[str]) -> bool:
+    """Two names and no letters: nobody begins to spell after that."""
+    names = [word for word in words if word not in _BEFORE_A_NAME]
+    return len(names) >= 2 and all(len(word) > 1 for word in names)
 
 
 _ASKS_DIGITS = re.compile(r"\b(number|digits|code|pin|date of birth)\b", re.I)

@@ -170,7 +170,8 @@ class TurnMachine:
         utterance = self._utterances.get(event.utterance)
         if utterance is None:
             return []
-        utterance.text = event.text.strip()
+        hummed = self._playing and event.confidence < self.profile.interruption_confidence
+        utterance.text = "" if self.state is State.DOUBTING and hummed else event.text.strip()
         if self.state is State.DOUBTING:
             return self._settle_doubt(now_us)
         if self.state is State.ENDPOINTING:

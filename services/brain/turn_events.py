@@ -20,10 +20,11 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The words of an utterance; empty text for none."""
+    """The words of an utterance, empty for none, and how sure recognition is of them (0 to 1)."""
 
     utterance: int
     text: str
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

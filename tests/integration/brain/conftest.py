@@ -126,6 +126,7 @@ class OpenAiServer:
     answers: list[list[dict[str, Any]]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     delay_s: float = 0.0
+    delays_s: dict[int, float] = field(default_factory=dict)  # of the n-th request, from 1
     between_s: float = 0.0
     url: str = ""
 
@@ -136,9 +137,10 @@ class OpenAiServer:
         async def complete(request: Request) -> StreamingResponse:
             self.requests.append(await request.json())
             deltas = self.answers.pop(0)
+            delay_s = self.delays_s.get(len(self.requests), self.delay_s)
 
             async def stream() -> AsyncIterator[str]:
-                await asyncio.sleep(self.delay_s)
+                await asyncio.sleep(delay_s)
                 for delta in [*deltas, None]:
                     choice = {"index": 0, "delta": delta or {}, "finish_reason": None if delta else "stop"}
                     chunk = {
@@ -254,6 +256,7 @@ class Caller:
             text=text,
             start_us=stopped - 500_000,
             end_us=stopped,
+            confidence=0.9,
             decode_us=100_000,
             requested_call_time_us=self.now_us() - 100_000,
             sent_call_time_us=self.now_us(),

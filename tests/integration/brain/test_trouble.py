@@ -200,9 +200,8 @@ async def test_a_long_wait_behind_words_is_bridged_too(
     openai_server.answers += [[*says("Let me look."), *calls("no_such_tool")], says("We open at eight.")]
     caller = world.call("t12")
     await caller.heard()
+    openai_server.delays_s = {2: 1.5}
     caller.says(1, "When do you open?")
-    await world.until(lambda: len(openai_server.requests) == 1)
-    openai_server.delay_s = 1.5
     await world.until(lambda: "We open at eight." in spoken(world))
     await caller.heard(4)
     assert spoken(world)[1:3] == ["Let me look.", "One moment."]

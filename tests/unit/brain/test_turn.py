@@ -78,6 +78,8 @@ def test_pause_inside_a_turn_joins_its_words() -> None:
         ("555 01", Expected.DIGITS, 1000),
         ("555 0142 789.", Expected.DIGITS, 550),
         ("K O W", Expected.SPELLING, 800),
+        ("It's Kowalski.", Expected.SPELLING, 800),
+        ("My name is Maria Lopez.", Expected.SPELLING, 550),
         ("Yes.", Expected.YES_OR_NO, 450),
     ],
 )
@@ -129,7 +131,7 @@ def test_interruption_by_words() -> None:
 
 def test_long_speech_interrupts_before_its_words_are_known() -> None:
     machine = TurnMachine()
-    play(machine, [*GREETING, *QUESTION, *ANSWER, (5100, start(5000), [Pause()]), (5900, None, [StopSpeaking()])])
+    play(machine, [*GREETING, *QUESTION, *ANSWER, (5100, start(5000), [Pause()]), (6200, None, [StopSpeaking()])])
     assert machine.state is State.HEARING
     play(
         machine,
@@ -158,6 +160,21 @@ def test_backchannels_and_coughs_do_not_interrupt(text: str) -> None:
         ],
     )
     assert machine.state is State.LISTENING
+
+
+def test_a_hum_that_became_words_does_not_interrupt() -> None:
+    """Whisper hears "We're hammer" in a hummed "mm-hm", and is not sure."""
+    play(
+        TurnMachine(),
+        [
+            *GREETING,
+            *QUESTION,
+            *ANSWER,
+            (5100, start(5000), [Pause()]),
+            (5900, stop(5700), []),
+            (6000, Transcript(1, "We're hammer.", 0.36), [Ignored(), Resume()]),
+        ],
+    )
 
 
 def test_yes_over_the_last_words_is_an_answer() -> None:
