@@ -1,44 +1,18 @@
-"""A real NATS server, a gateway's CallControl under the test's control, and a ticket receiver over HTTP."""
+"""A gateway's CallControl under the test's control, and a ticket receiver over HTTP."""
 
 import asyncio
-import contextlib
 import json
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from services.common.rpc import RpcServer, free_port
+from services.common.rpc import RpcServer
 from tandem.v1 import gateway_pb2 as gw
 from tandem.v1.gateway_pb2_grpc import CallControlServicer, add_CallControlServicer_to_server
-
-
-@pytest.fixture(scope="session")
-def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    server = subprocess.Popen(
-        [
-            Path(sys.executable).parent / "nats-server",
-            *("-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(tmp_path_factory.mktemp("nats"))),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _ in range(100):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            break
-        time.sleep(0.05)
-    yield f"nats://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(5)
 
 
 class FakeGateway(CallControlServicer):
