@@ -5,9 +5,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 import uvloop
 
@@ -20,6 +20,7 @@ from services.common.telemetry import log, trace
 # `up` is for `tandem up` alone; one file serves both.
 SECTIONS = ("gateway", "asr", "brain", "tts", "escalation", "up")
 EXIT_MISTAKE = 2
+LEFTOVERS_S = 1.0
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -60,7 +61,7 @@ def main(section: str, model: type[S], run: Callable[[S, asyncio.Event], Awaitab
         settings = read_section(file, section, model)
         log.set_up(section, settings.log_level)
         trace.set_up(section, os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint)
-        uvloop.run(_until_told(settings, run))
+        _run(_until_told(settings, run))
     except (SettingsInvalid, StartRefused, AddressTaken, BusUnavailable) as error:
         sys.stderr.write(f"{section}: {error}\n")
         sys.exit(EXIT_MISTAKE)
@@ -68,9 +69,53 @@ def main(section: str, model: type[S], run: Callable[[S, asyncio.Event], Awaitab
         trace.flush()
 
 
+def _run(service: Coroutine[Any, Any, None]) -> None:
+    """Like asyncio.run, but what is still running afterwards is waited for LEFTOVERS_S and no longer.
+
+    nats-py 2.16, cancelled while it tries to reconnect, goes on trying: asyncio.run would wait for it for ever.
+    """
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(service)
+    finally:
+        loop.run_until_complete(_cancel_leftovers())
+        loop.set_exception_handler(lambda *_: None)  # a task that outlives us is no news
+
+
+async def _cancel_leftovers() -> None:
+    leftovers = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in leftovers:
+        task.cancel()
+    if leftovers:
+        await asyncio.wait(leftovers, timeout=LEFTOVERS_S)
+
+
+class _Stop(asyncio.Event):
+    """Set by SIGTERM and SIGINT. `run` waits for it once it serves; told before that, it has nothing to finish."""
+
+    serving = False
+
+    async def wait(self) -> Literal[True]:
+        self.serving = True
+        return await super().wait()
+
+
 async def _until_told(settings: S, run: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
-    stop = asyncio.Event()
+    stop = _Stop()
+    service = asyncio.ensure_future(run(settings, stop))
+
+    def told() -> None:
+        stop.set()
+        if not stop.serving:
+            # Or it would wait for a bus that has ended too, while nobody is left who would kill it.
+            service.cancel()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await run(settings, stop)
+        loop.add_signal_handler(number, told)
+    try:
+        await service
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise

@@ -49,7 +49,7 @@ class Concealer:
             self._period = _last_period(b"".join(self._recent))
         at = np.arange(self._made, self._made + count)
         fade = (_SILENT_MS * 8 - at) / ((_SILENT_MS - _FULL_MS) * 8)
-        repeated: NDArray[np.float32] = self._period[at % len(self._period)] * np.clip(fade, 0, 1)
+        repeated = self._period[at % len(self._period)] * np.clip(fade, 0, 1)
         return repeated.astype(np.float32)
 
 
