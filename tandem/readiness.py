@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
+from services.common.rpc import connect
 from tandem.processes import Ready
 
 ASK_FOR_S = 1.0
@@ -18,7 +19,7 @@ def grpc_serving(address: str) -> Ready:
 
         if not await _accepts(address):  # cheaper than a channel whose first attempt fails and backs off
             return False
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with connect(address) as channel:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 answer = await health_pb2_grpc.HealthStub(channel).Check(
                     health_pb2.HealthCheckRequest(), timeout=ASK_FOR_S

@@ -65,6 +65,8 @@ def connect(address: str) -> grpc.aio.Channel:
         address,
         options=[
             ("grpc.lb_policy_name", "round_robin"),
+            # Channels to one address otherwise share a connection, and its back-off after a server that is gone.
+            ("grpc.use_local_subchannel_pool", 1),
             ("grpc.keepalive_time_ms", 10_000),
             ("grpc.keepalive_timeout_ms", 4_000),
             # A service that comes back must be found in time for the next call, not after two minutes.

@@ -16,6 +16,7 @@ import pytest
 
 from services.common.bus import agent_subject
 from services.common.media.frame import END_OF_UTTERANCE, AudioFrame
+from services.common.rpc import connect
 from services.gateway.app import run
 from services.gateway.g711 import PCMU
 from services.gateway.settings import GatewaySettings
@@ -282,7 +283,7 @@ class Gateway:
 
     async def start(self) -> "Gateway":
         self.task = asyncio.create_task(run(self.settings, self.stop))
-        async with grpc.aio.insecure_channel(self.settings.control_address) as channel:
+        async with connect(self.settings.control_address) as channel:
             waiting = asyncio.create_task(channel.channel_ready())
             await asyncio.wait({self.task, waiting}, return_when=asyncio.FIRST_COMPLETED)
             if self.task.done():

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from services.common.rpc import connect
 from services.common.telemetry import names, trace
 from services.gateway.settings import TrunkSettings
 from tandem.v1 import brain_pb2, gateway_pb2
@@ -100,7 +101,7 @@ async def test_refer_and_watch(gateway, brain) -> None:
     assert await phone.invite("front_desk") == 200
     talk = await brain.conversation()
     call_id = talk.facts.call_id
-    async with grpc.aio.insecure_channel(talk.facts.control_address) as channel:
+    async with connect(talk.facts.control_address) as channel:
         control = CallControlStub(channel)
         calls = (await control.List(gateway_pb2.ListRequest())).calls
         assert [one.facts.call_id for one in calls] == [call_id]
@@ -141,7 +142,7 @@ async def test_refer_refused(gateway, brain, call_id, target, code) -> None:
     phone = await running.telephone()
     await phone.invite("front_desk")
     facts = (await brain.conversation()).facts
-    async with grpc.aio.insecure_channel(facts.control_address) as channel:
+    async with connect(facts.control_address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await CallControlStub(channel).Refer(
                 gateway_pb2.ReferRequest(call_id=call_id or facts.call_id, target=target)
