@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from time import perf_counter
+from statistics import median
+from time import perf_counter, process_time
 from typing import Any
 
 import yaml
@@ -20,6 +21,7 @@ from services.brain.script.hearing import Ear
 from services.brain.script.intent import ACCEPT
 from services.brain.script.names import read_name
 from services.brain.script.phone import read_phone
+from services.brain.script.provider import ScriptedAgent
 from services.brain.script.when import When, read_when
 from services.brain.script.yesno import read_yes_no
 
@@ -81,7 +83,24 @@ def run() -> dict[str, Any]:
     for text in texts:
         fresh["intent"](text)
     result["intent_ms_each"] = round((perf_counter() - started) * 1000 / len(texts), 3)
+    result["reply_cpu_ms"] = reply_cost()
     return result
+
+
+def reply_cost() -> dict[str, float]:
+    """CPU of one answer, replayed from its messages as a stateless provider does, through a call of 17 turns."""
+    now = datetime(2026, 11, 23, 9, 0).astimezone()
+    scripted = ScriptedAgent(load_agent(AGENT, VARIABLES))
+    messages = [{"role": "user", "content": text} for text in ("I'd like to book an appointment", "no idea")]
+    for number in range(15):
+        messages.append({"role": "assistant", "content": "Sorry?"})
+        messages.append({"role": "user", "content": f"the {number + 3}rd of December at half past {number % 8 + 1}"})
+    costs = []
+    for length in range(2, len(messages) + 1, 2):
+        started = process_time()
+        scripted.answer(messages[:length], now)
+        costs.append((process_time() - started) * 1000)
+    return {"p50": round(median(costs), 2), "max": round(max(costs), 2)}
 
 
 def main() -> None:
