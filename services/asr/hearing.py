@@ -88,10 +88,6 @@ class Hearing:
         """No frame came up to call time now_us."""
         return [self._told(event) for event in self._endpointer.lapse(now_us)]
 
-    def so_far(self) -> Segment:
-        """The utterance that is being spoken, up to now."""
-        return self._clip(self.heard_to_us)
-
     def _clip(self, to_us: int) -> Segment:
         from_us = self._started_us - PRE_ROLL_US
         if self._previous_end_us is not None:

@@ -12,7 +12,7 @@ from services.brain.conversation import Conversation
 from services.brain.journal import read_journal
 from services.brain.surroundings import Surroundings
 from services.brain.tools.toolbox import ToolBox
-from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort
+from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort, caller_traceparent
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.common.telemetry.trace import context_from_traceparent, tracer
@@ -67,7 +67,7 @@ class Dialogue(DialogueServicer):
             await abort(context, grpc.StatusCode.NOT_FOUND, f"there is no agent folder {facts.agent!r}", reason)
         assert found is not None
         commands: asyncio.Queue[CallCommand | None] = asyncio.Queue()
-        traceparent = _traceparent(context)
+        traceparent = caller_traceparent(context)
         conversation = Conversation(self._around, *found, facts, started.call_time_us, traceparent, commands.put_nowait)
         running = asyncio.create_task(self._run(conversation, request_iterator, traceparent))
         running.add_done_callback(lambda _: commands.put_nowait(None))
@@ -106,13 +106,6 @@ class Dialogue(DialogueServicer):
         except Exception:
             logger().exception("conversation failed", call_id=facts.call_id)
             raise
-
-
-def _traceparent(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
-    for key, value in context.invocation_metadata() or ():
-        if key == "traceparent" and isinstance(value, str):
-            return value
-    return ""
 
 
 async def _alive(events: AsyncIterator[CallEvent]) -> AsyncIterator[CallEvent]:

@@ -17,10 +17,6 @@ KEPT_S = 24 * 3600.0
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-class JournalFenced(RuntimeError):
-    """Another brain owns the call: this one must fall silent."""
-
-
 async def read_journal(bucket: KeyValue, call_id: str) -> tuple[CallJournal, int] | None:
     """The journal and its revision; None when the call is new."""
     try:

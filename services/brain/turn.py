@@ -63,7 +63,6 @@ class TurnMachine:
     _digits: str = ""
     _digits_from_us: int = 0
     _prompts: int = 0
-    _fillers: int = 0
 
     @property
     def prompts_said(self) -> int:
@@ -305,7 +304,6 @@ class TurnMachine:
     def _think(self, now_us: int) -> None:
         self._deadlines.clear()
         self._replying = True
-        self._fillers = 0
         self._answered = None
         self._wait_for_reply(now_us, self.profile.filler_after_ms)
 
@@ -373,7 +371,6 @@ class TurnMachine:
             case Timer.BARGE_IN:
                 return self._yield_turn(now_us)
             case Timer.FILLER:
-                self._fillers += 1
                 self._set(Timer.FILLER, now_us + self.profile.filler_again_ms * 1000)
                 return [Say.FILLER]
             case Timer.REPLY_OVERDUE:

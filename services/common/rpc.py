@@ -84,10 +84,15 @@ def trace_metadata(traceparent: str | None = None) -> list[tuple[str, str]]:
 
 def caller_context(context: "grpc.aio.ServicerContext[Any, Any]") -> Context:
     """The trace context that came with an RPC; an empty one when none came."""
+    return context_from_traceparent(caller_traceparent(context))
+
+
+def caller_traceparent(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
+    """The W3C traceparent that came with an RPC; empty when none came."""
     for key, value in context.invocation_metadata() or ():
         if key == "traceparent" and isinstance(value, str):
-            return context_from_traceparent(value)
-    return Context()
+            return value
+    return ""
 
 
 async def abort(

@@ -148,10 +148,6 @@ class Playout:
             return []
         return [self._finish(self._utterance(utterance_id), End.STOPPED)]
 
-    def stop_all(self) -> list[PlayoutEvent]:
-        """Ends everything there is."""
-        return [self._finish(utterance, End.STOPPED) for utterance in list(self._utterances.values())]
-
     def forget(self) -> None:
         """Everything, also which utterances were finished: another brain counts its utterances anew."""
         self._utterances.clear()
