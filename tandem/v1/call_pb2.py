@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tandem.v1 import audio_pb2 as tandem_dot_v1_dot_audio__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tandem/v1/call.proto\x12\ttandem.v1\x1a\x15tandem/v1/audio.proto\"\xdd\x01\n\tCallFacts\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x15\n\rcaller_number\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x03 \x01(\t\x12\x15\n\rcalled_number\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12%\n\x05\x61udio\x18\x06 \x01(\x0b\x32\x16.tandem.v1.AudioFormat\x12\x18\n\x10\x61nswered_unix_us\x18\x07 \x01(\x03\x12\x17\n\x0f\x63ontrol_address\x18\x08 \x01(\t\x12\x13\n\x0bsip_call_id\x18\t \x01(\t\"\xa4\x01\n\x0bTurnLatency\x12\x16\n\x0e\x65\x61r_latency_ms\x18\x01 \x01(\x01\x12\x35\n\x08parts_ms\x18\x02 \x03(\x0b\x32#.tandem.v1.TurnLatency.PartsMsEntry\x12\x16\n\x0eunexplained_ms\x18\x03 \x01(\x01\x1a.\n\x0cPartsMsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xed\x01\n\x0bJournalTurn\x12\r\n\x05index\x18\x01 \x01(\r\x12\x13\n\x0b\x63\x61ller_text\x18\x02 \x01(\t\x12\x12\n\nagent_text\x18\x03 \x01(\t\x12\x13\n\x0binterrupted\x18\x04 \x01(\x08\x12\'\n\x07latency\x18\x05 \x01(\x0b\x32\x16.tandem.v1.TurnLatency\x12\x19\n\x11\x63\x61ller_started_us\x18\x06 \x01(\x03\x12\x19\n\x11\x63\x61ller_stopped_us\x18\x07 \x01(\x03\x12\x18\n\x10\x61gent_started_us\x18\x08 \x01(\x03\x12\x18\n\x10\x61gent_stopped_us\x18\t \x01(\x03\"\x9a\x01\n\x0bJournalTool\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x13\n\x0bresult_json\x18\x04 \x01(\t\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.tandem.v1.ToolState\x12\x12\n\nturn_index\x18\x06 \x01(\r\"\xf1\x02\n\x0b\x43\x61llJournal\x12#\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x14.tandem.v1.CallFacts\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x13\n\x0bowner_epoch\x18\x03 \x01(\x04\x12%\n\x05turns\x18\x04 \x03(\x0b\x32\x16.tandem.v1.JournalTurn\x12%\n\x05tools\x18\x05 \x03(\x0b\x32\x16.tandem.v1.JournalTool\x12\x30\n\x05slots\x18\x06 \x03(\x0b\x32!.tandem.v1.CallJournal.SlotsEntry\x12\'\n\x07outcome\x18\x07 \x01(\x0e\x32\x16.tandem.v1.CallOutcome\x12\x11\n\tticket_id\x18\x08 \x01(\t\x12\x10\n\x08trace_id\x18\t \x01(\t\x12\x15\n\rmessages_json\x18\n \x01(\t\x1a,\n\nSlotsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf3\x01\n\nCallNotice\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\x12\'\n\x07started\x18\x03 \x01(\x0b\x32\x14.tandem.v1.CallFactsH\x00\x12&\n\x04turn\x18\x04 \x01(\x0b\x32\x16.tandem.v1.JournalTurnH\x00\x12&\n\x04tool\x18\x05 \x01(\x0b\x32\x16.tandem.v1.JournalToolH\x00\x12\x12\n\x08transfer\x18\x06 \x01(\tH\x00\x12\'\n\x05\x65nded\x18\x07 \x01(\x0e\x32\x16.tandem.v1.CallOutcomeH\x00\x42\x08\n\x06notice*\x9b\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45RROR_REASON_CALL_UNKNOWN\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_AGENT_INVALID\x10\x02\x12\x15\n\x11\x45RROR_REASON_FULL\x10\x03\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10\x04\x12\"\n\x1e\x45RROR_REASON_MODEL_UNAVAILABLE\x10\x05\x12\x1b\n\x17\x45RROR_REASON_AUDIO_LOST\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_REFER_REFUSED\x10\x07\x12\x1c\n\x18\x45RROR_REASON_BAD_REQUEST\x10\x08*r\n\tToolState\x12\x1a\n\x16TOOL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TOOL_STATE_REQUESTED\x10\x01\x12\x18\n\x14TOOL_STATE_SUCCEEDED\x10\x02\x12\x15\n\x11TOOL_STATE_FAILED\x10\x03*\xa3\x01\n\x0b\x43\x61llOutcome\x12\x1c\n\x18\x43\x41LL_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43\x41LL_OUTCOME_CALLER_HUNG_UP\x10\x01\x12\x1e\n\x1a\x43\x41LL_OUTCOME_AGENT_HUNG_UP\x10\x02\x12\x1c\n\x18\x43\x41LL_OUTCOME_TRANSFERRED\x10\x03\x12\x17\n\x13\x43\x41LL_OUTCOME_FAILED\x10\x04\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tandem/v1/call.proto\x12\ttandem.v1\x1a\x15tandem/v1/audio.proto\"\xef\x02\n\tCallFacts\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x15\n\rcaller_number\x18\x02 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x03 \x01(\t\x12\x15\n\rcalled_number\x18\x04 \x01(\t\x12\r\n\x05\x61gent\x18\x05 \x01(\t\x12%\n\x05\x61udio\x18\x06 \x01(\x0b\x32\x16.tandem.v1.AudioFormat\x12\x18\n\x10\x61nswered_unix_us\x18\x07 \x01(\x03\x12\x17\n\x0f\x63ontrol_address\x18\x08 \x01(\t\x12\x13\n\x0bsip_call_id\x18\t \x01(\t\x12\r\n\x05trunk\x18\n \x01(\t\x12+\n\tdirection\x18\x0b \x01(\x0e\x32\x18.tandem.v1.CallDirection\x12\'\n\ndiversions\x18\x0c \x03(\x0b\x32\x13.tandem.v1.Diverted\x12+\n\x0cuser_to_user\x18\r \x03(\x0b\x32\x15.tandem.v1.UserToUser\"8\n\x08\x44iverted\x12\x0e\n\x06number\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"<\n\nUserToUser\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\"\xa4\x01\n\x0bTurnLatency\x12\x16\n\x0e\x65\x61r_latency_ms\x18\x01 \x01(\x01\x12\x35\n\x08parts_ms\x18\x02 \x03(\x0b\x32#.tandem.v1.TurnLatency.PartsMsEntry\x12\x16\n\x0eunexplained_ms\x18\x03 \x01(\x01\x1a.\n\x0cPartsMsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xed\x01\n\x0bJournalTurn\x12\r\n\x05index\x18\x01 \x01(\r\x12\x13\n\x0b\x63\x61ller_text\x18\x02 \x01(\t\x12\x12\n\nagent_text\x18\x03 \x01(\t\x12\x13\n\x0binterrupted\x18\x04 \x01(\x08\x12\'\n\x07latency\x18\x05 \x01(\x0b\x32\x16.tandem.v1.TurnLatency\x12\x19\n\x11\x63\x61ller_started_us\x18\x06 \x01(\x03\x12\x19\n\x11\x63\x61ller_stopped_us\x18\x07 \x01(\x03\x12\x18\n\x10\x61gent_started_us\x18\x08 \x01(\x03\x12\x18\n\x10\x61gent_stopped_us\x18\t \x01(\x03\"\x9a\x01\n\x0bJournalTool\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x13\n\x0bresult_json\x18\x04 \x01(\t\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.tandem.v1.ToolState\x12\x12\n\nturn_index\x18\x06 \x01(\r\"\xf1\x02\n\x0b\x43\x61llJournal\x12#\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x14.tandem.v1.CallFacts\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x13\n\x0bowner_epoch\x18\x03 \x01(\x04\x12%\n\x05turns\x18\x04 \x03(\x0b\x32\x16.tandem.v1.JournalTurn\x12%\n\x05tools\x18\x05 \x03(\x0b\x32\x16.tandem.v1.JournalTool\x12\x30\n\x05slots\x18\x06 \x03(\x0b\x32!.tandem.v1.CallJournal.SlotsEntry\x12\'\n\x07outcome\x18\x07 \x01(\x0e\x32\x16.tandem.v1.CallOutcome\x12\x11\n\tticket_id\x18\x08 \x01(\t\x12\x10\n\x08trace_id\x18\t \x01(\t\x12\x15\n\rmessages_json\x18\n \x01(\t\x1a,\n\nSlotsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf3\x01\n\nCallNotice\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\x12\'\n\x07started\x18\x03 \x01(\x0b\x32\x14.tandem.v1.CallFactsH\x00\x12&\n\x04turn\x18\x04 \x01(\x0b\x32\x16.tandem.v1.JournalTurnH\x00\x12&\n\x04tool\x18\x05 \x01(\x0b\x32\x16.tandem.v1.JournalToolH\x00\x12\x12\n\x08transfer\x18\x06 \x01(\tH\x00\x12\'\n\x05\x65nded\x18\x07 \x01(\x0e\x32\x16.tandem.v1.CallOutcomeH\x00\x42\x08\n\x06notice*h\n\rCallDirection\x12\x1e\n\x1a\x43\x41LL_DIRECTION_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43\x41LL_DIRECTION_INBOUND\x10\x01\x12\x1b\n\x17\x43\x41LL_DIRECTION_OUTBOUND\x10\x02*\x9b\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45RROR_REASON_CALL_UNKNOWN\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_AGENT_INVALID\x10\x02\x12\x15\n\x11\x45RROR_REASON_FULL\x10\x03\x12\x19\n\x15\x45RROR_REASON_DRAINING\x10\x04\x12\"\n\x1e\x45RROR_REASON_MODEL_UNAVAILABLE\x10\x05\x12\x1b\n\x17\x45RROR_REASON_AUDIO_LOST\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_REFER_REFUSED\x10\x07\x12\x1c\n\x18\x45RROR_REASON_BAD_REQUEST\x10\x08*r\n\tToolState\x12\x1a\n\x16TOOL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TOOL_STATE_REQUESTED\x10\x01\x12\x18\n\x14TOOL_STATE_SUCCEEDED\x10\x02\x12\x15\n\x11TOOL_STATE_FAILED\x10\x03*\xa3\x01\n\x0b\x43\x61llOutcome\x12\x1c\n\x18\x43\x41LL_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43\x41LL_OUTCOME_CALLER_HUNG_UP\x10\x01\x12\x1e\n\x1a\x43\x41LL_OUTCOME_AGENT_HUNG_UP\x10\x02\x12\x1c\n\x18\x43\x41LL_OUTCOME_TRANSFERRED\x10\x03\x12\x17\n\x13\x43\x41LL_OUTCOME_FAILED\x10\x04\x62\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,26 +36,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TURNLATENCY_PARTSMSENTRY']._serialized_options = b'8\001'
   _globals['_CALLJOURNAL_SLOTSENTRY']._loaded_options = None
   _globals['_CALLJOURNAL_SLOTSENTRY']._serialized_options = b'8\001'
-  _globals['_ERRORREASON']._serialized_start=1465
-  _globals['_ERRORREASON']._serialized_end=1748
-  _globals['_TOOLSTATE']._serialized_start=1750
-  _globals['_TOOLSTATE']._serialized_end=1864
-  _globals['_CALLOUTCOME']._serialized_start=1867
-  _globals['_CALLOUTCOME']._serialized_end=2030
+  _globals['_CALLDIRECTION']._serialized_start=1730
+  _globals['_CALLDIRECTION']._serialized_end=1834
+  _globals['_ERRORREASON']._serialized_start=1837
+  _globals['_ERRORREASON']._serialized_end=2120
+  _globals['_TOOLSTATE']._serialized_start=2122
+  _globals['_TOOLSTATE']._serialized_end=2236
+  _globals['_CALLOUTCOME']._serialized_start=2239
+  _globals['_CALLOUTCOME']._serialized_end=2402
   _globals['_CALLFACTS']._serialized_start=59
-  _globals['_CALLFACTS']._serialized_end=280
-  _globals['_TURNLATENCY']._serialized_start=283
-  _globals['_TURNLATENCY']._serialized_end=447
-  _globals['_TURNLATENCY_PARTSMSENTRY']._serialized_start=401
-  _globals['_TURNLATENCY_PARTSMSENTRY']._serialized_end=447
-  _globals['_JOURNALTURN']._serialized_start=450
-  _globals['_JOURNALTURN']._serialized_end=687
-  _globals['_JOURNALTOOL']._serialized_start=690
-  _globals['_JOURNALTOOL']._serialized_end=844
-  _globals['_CALLJOURNAL']._serialized_start=847
-  _globals['_CALLJOURNAL']._serialized_end=1216
-  _globals['_CALLJOURNAL_SLOTSENTRY']._serialized_start=1172
-  _globals['_CALLJOURNAL_SLOTSENTRY']._serialized_end=1216
-  _globals['_CALLNOTICE']._serialized_start=1219
-  _globals['_CALLNOTICE']._serialized_end=1462
+  _globals['_CALLFACTS']._serialized_end=426
+  _globals['_DIVERTED']._serialized_start=428
+  _globals['_DIVERTED']._serialized_end=484
+  _globals['_USERTOUSER']._serialized_start=486
+  _globals['_USERTOUSER']._serialized_end=546
+  _globals['_TURNLATENCY']._serialized_start=549
+  _globals['_TURNLATENCY']._serialized_end=713
+  _globals['_TURNLATENCY_PARTSMSENTRY']._serialized_start=667
+  _globals['_TURNLATENCY_PARTSMSENTRY']._serialized_end=713
+  _globals['_JOURNALTURN']._serialized_start=716
+  _globals['_JOURNALTURN']._serialized_end=953
+  _globals['_JOURNALTOOL']._serialized_start=956
+  _globals['_JOURNALTOOL']._serialized_end=1110
+  _globals['_CALLJOURNAL']._serialized_start=1113
+  _globals['_CALLJOURNAL']._serialized_end=1482
+  _globals['_CALLJOURNAL_SLOTSENTRY']._serialized_start=1438
+  _globals['_CALLJOURNAL_SLOTSENTRY']._serialized_end=1482
+  _globals['_CALLNOTICE']._serialized_start=1485
+  _globals['_CALLNOTICE']._serialized_end=1728
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,23 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CallDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CallDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALL_DIRECTION_UNSPECIFIED: _CallDirection.ValueType  # 0
+    CALL_DIRECTION_INBOUND: _CallDirection.ValueType  # 1
+    CALL_DIRECTION_OUTBOUND: _CallDirection.ValueType  # 2
+
+class CallDirection(_CallDirection, metaclass=_CallDirectionEnumTypeWrapper): ...
+
+CALL_DIRECTION_UNSPECIFIED: CallDirection.ValueType  # 0
+CALL_DIRECTION_INBOUND: CallDirection.ValueType  # 1
+CALL_DIRECTION_OUTBOUND: CallDirection.ValueType  # 2
+Global___CallDirection: _TypeAlias = CallDirection  # noqa: Y015
+
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -105,9 +122,15 @@ class CallFacts(_message.Message):
     ANSWERED_UNIX_US_FIELD_NUMBER: _builtins.int
     CONTROL_ADDRESS_FIELD_NUMBER: _builtins.int
     SIP_CALL_ID_FIELD_NUMBER: _builtins.int
+    TRUNK_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    DIVERSIONS_FIELD_NUMBER: _builtins.int
+    USER_TO_USER_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     caller_number: _builtins.str
-    """User part of From (or P-Asserted-Identity where the trunk is trusted); empty when withheld."""
+    """User part of From (or P-Asserted-Identity where the trunk is trusted); empty when withheld. In a call that we
+    placed: what the called party sees.
+    """
     caller_name: _builtins.str
     called_number: _builtins.str
     """User part of the Request-URI."""
@@ -119,8 +142,19 @@ class CallFacts(_message.Message):
     """host:port of the CallControl that owns the call: escalation must reach this very gateway."""
     sip_call_id: _builtins.str
     """Call-ID of the SIP dialog, to find the call in a capture."""
+    trunk: _builtins.str
+    """Name of the trunk in the gateway's settings."""
+    direction: Global___CallDirection.ValueType
     @_builtins.property
     def audio(self) -> _audio_pb2.AudioFormat: ...
+    @_builtins.property
+    def diversions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Diverted]:
+        """Who the call was meant for before it came here, latest first (Diversion, History-Info)."""
+
+    @_builtins.property
+    def user_to_user(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserToUser]:
+        """RFC 7433; several may come."""
+
     def __init__(
         self,
         *,
@@ -133,14 +167,70 @@ class CallFacts(_message.Message):
         answered_unix_us: _builtins.int | None = ...,
         control_address: _builtins.str | None = ...,
         sip_call_id: _builtins.str | None = ...,
+        trunk: _builtins.str | None = ...,
+        direction: Global___CallDirection.ValueType | None = ...,
+        diversions: _abc.Iterable[Global___Diverted] | None = ...,
+        user_to_user: _abc.Iterable[Global___UserToUser] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "answered_unix_us", b"answered_unix_us", "audio", b"audio", "call_id", b"call_id", "called_number", b"called_number", "caller_name", b"caller_name", "caller_number", b"caller_number", "control_address", b"control_address", "sip_call_id", b"sip_call_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "answered_unix_us", b"answered_unix_us", "audio", b"audio", "call_id", b"call_id", "called_number", b"called_number", "caller_name", b"caller_name", "caller_number", b"caller_number", "control_address", b"control_address", "direction", b"direction", "diversions", b"diversions", "sip_call_id", b"sip_call_id", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "answered_unix_us", b"answered_unix_us", "audio", b"audio", "call_id", b"call_id", "called_number", b"called_number", "caller_name", b"caller_name", "caller_number", b"caller_number", "control_address", b"control_address", "sip_call_id", b"sip_call_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "answered_unix_us", b"answered_unix_us", "audio", b"audio", "call_id", b"call_id", "called_number", b"called_number", "caller_name", b"caller_name", "caller_number", b"caller_number", "control_address", b"control_address", "direction", b"direction", "diversions", b"diversions", "sip_call_id", b"sip_call_id", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CallFacts: _TypeAlias = CallFacts  # noqa: Y015
+
+@_typing.final
+class Diverted(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    name: _builtins.str
+    reason: _builtins.str
+    """As the network said it: unconditional, user-busy, no-answer, a cause number …"""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str | None = ...,
+        name: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "number", b"number", "reason", b"reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "number", b"number", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Diverted: _TypeAlias = Diverted  # noqa: Y015
+
+@_typing.final
+class UserToUser(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    content: _builtins.str
+    """Parameters of the header; empty when absent."""
+    purpose: _builtins.str
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes | None = ...,
+        content: _builtins.str | None = ...,
+        purpose: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "data", b"data", "purpose", b"purpose"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "data", b"data", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserToUser: _TypeAlias = UserToUser  # noqa: Y015
 
 @_typing.final
 class TurnLatency(_message.Message):

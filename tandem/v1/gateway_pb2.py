@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from tandem.v1 import call_pb2 as tandem_dot_v1_dot_call__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/gateway.proto\x12\ttandem.v1\x1a\x14tandem/v1/call.proto\"/\n\x0cReferRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\":\n\rReferResponse\x12\x12\n\nsip_status\x18\x01 \x01(\r\x12\x15\n\rreason_phrase\x18\x02 \x01(\t\"0\n\rHangUpRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x10\n\x0eHangUpResponse\"\r\n\x0bListRequest\"2\n\x0cListResponse\x12\"\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x13.tandem.v1.LiveCall\"E\n\x08LiveCall\x12#\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x14.tandem.v1.CallFacts\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\xbb\x01\n\rWatchResponse\x12\x14\n\x0c\x63\x61ll_time_us\x18\x01 \x01(\x03\x12\x30\n\rwatch_started\x18\x02 \x01(\x0b\x32\x17.tandem.v1.WatchStartedH\x00\x12\x32\n\x0erefer_progress\x18\x03 \x01(\x0b\x32\x18.tandem.v1.ReferProgressH\x00\x12%\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x14.tandem.v1.CallEndedH\x00\x42\x07\n\x05\x65vent\"\x0e\n\x0cWatchStarted\"I\n\rReferProgress\x12\x12\n\nsip_status\x18\x01 \x01(\r\x12\x15\n\rreason_phrase\x18\x02 \x01(\t\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\".\n\tCallEnded\x12\x11\n\tby_caller\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t2\xff\x01\n\x0b\x43\x61llControl\x12:\n\x05Refer\x12\x17.tandem.v1.ReferRequest\x1a\x18.tandem.v1.ReferResponse\x12=\n\x06HangUp\x12\x18.tandem.v1.HangUpRequest\x1a\x19.tandem.v1.HangUpResponse\x12\x37\n\x04List\x12\x16.tandem.v1.ListRequest\x1a\x17.tandem.v1.ListResponse\x12<\n\x05Watch\x12\x17.tandem.v1.WatchRequest\x1a\x18.tandem.v1.WatchResponse0\x01\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/gateway.proto\x12\ttandem.v1\x1a\x14tandem/v1/call.proto\"/\n\x0cReferRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\":\n\rReferResponse\x12\x12\n\nsip_status\x18\x01 \x01(\r\x12\x15\n\rreason_phrase\x18\x02 \x01(\t\"0\n\rHangUpRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x10\n\x0eHangUpResponse\"\r\n\x0bListRequest\"2\n\x0cListResponse\x12\"\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x13.tandem.v1.LiveCall\"E\n\x08LiveCall\x12#\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x14.tandem.v1.CallFacts\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\"\x1f\n\x0cWatchRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\xbb\x01\n\rWatchResponse\x12\x14\n\x0c\x63\x61ll_time_us\x18\x01 \x01(\x03\x12\x30\n\rwatch_started\x18\x02 \x01(\x0b\x32\x17.tandem.v1.WatchStartedH\x00\x12\x32\n\x0erefer_progress\x18\x03 \x01(\x0b\x32\x18.tandem.v1.ReferProgressH\x00\x12%\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x14.tandem.v1.CallEndedH\x00\x42\x07\n\x05\x65vent\"\x0e\n\x0cWatchStarted\"I\n\rReferProgress\x12\x12\n\nsip_status\x18\x01 \x01(\r\x12\x15\n\rreason_phrase\x18\x02 \x01(\t\x12\r\n\x05\x66inal\x18\x03 \x01(\x08\".\n\tCallEnded\x12\x11\n\tby_caller\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xad\x01\n\x10OriginateRequest\x12\r\n\x05trunk\x18\x01 \x01(\t\x12\n\n\x02to\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x15\n\rcaller_number\x18\x04 \x01(\t\x12\x13\n\x0b\x63\x61ller_name\x18\x05 \x01(\t\x12\x16\n\x0ering_timeout_s\x18\x06 \x01(\r\x12+\n\x0cuser_to_user\x18\x07 \x01(\x0b\x32\x15.tandem.v1.UserToUser\"\x8c\x02\n\x11OriginateResponse\x12,\n\x06placed\x18\x01 \x01(\x0b\x32\x1a.tandem.v1.OriginatePlacedH\x00\x12.\n\x07ringing\x18\x02 \x01(\x0b\x32\x1b.tandem.v1.OriginateRingingH\x00\x12\x35\n\x0b\x65\x61rly_media\x18\x03 \x01(\x0b\x32\x1e.tandem.v1.OriginateEarlyMediaH\x00\x12(\n\x08\x61nswered\x18\x04 \x01(\x0b\x32\x14.tandem.v1.CallFactsH\x00\x12,\n\x06\x66\x61iled\x18\x05 \x01(\x0b\x32\x1a.tandem.v1.OriginateFailedH\x00\x42\n\n\x08progress\"7\n\x0fOriginatePlaced\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x13\n\x0bsip_call_id\x18\x02 \x01(\t\"\x12\n\x10OriginateRinging\"\x15\n\x13OriginateEarlyMedia\"c\n\x0fOriginateFailed\x12,\n\x07\x66\x61ilure\x18\x01 \x01(\x0e\x32\x1b.tandem.v1.OriginateFailure\x12\x12\n\nsip_status\x18\x02 \x01(\r\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x13\n\x11ListTrunksRequest\"6\n\x12ListTrunksResponse\x12 \n\x06trunks\x18\x01 \x03(\x0b\x32\x10.tandem.v1.Trunk\"\x84\x01\n\x05Trunk\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.tandem.v1.TrunkState\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x15\n\rsince_unix_us\x18\x04 \x01(\x03\x12\r\n\x05\x63\x61lls\x18\x05 \x01(\r\x12\x11\n\tmax_calls\x18\x06 \x01(\r\"\"\n\x0fMessagesRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\";\n\x10MessagesResponse\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.tandem.v1.SipMessage\"k\n\nSipMessage\x12\x0f\n\x07unix_us\x18\x01 \x01(\x03\x12\x0c\n\x04sent\x18\x02 \x01(\x08\x12\x11\n\ttransport\x18\x03 \x01(\t\x12\r\n\x05local\x18\x04 \x01(\t\x12\x0e\n\x06remote\x18\x05 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c*\xdf\x02\n\x10OriginateFailure\x12!\n\x1dORIGINATE_FAILURE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ORIGINATE_FAILURE_BUSY\x10\x01\x12\x1f\n\x1bORIGINATE_FAILURE_NO_ANSWER\x10\x02\x12\x1e\n\x1aORIGINATE_FAILURE_REJECTED\x10\x03\x12$\n ORIGINATE_FAILURE_NO_SUCH_NUMBER\x10\x04\x12!\n\x1dORIGINATE_FAILURE_UNREACHABLE\x10\x05\x12$\n ORIGINATE_FAILURE_NOT_ACCEPTABLE\x10\x06\x12\x1f\n\x1bORIGINATE_FAILURE_FORBIDDEN\x10\x07\x12\x1a\n\x16ORIGINATE_FAILURE_FULL\x10\x08\x12\x1f\n\x1bORIGINATE_FAILURE_CANCELLED\x10\t*l\n\nTrunkState\x12\x1b\n\x17TRUNK_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TRUNK_STATE_UNKNOWN\x10\x01\x12\x12\n\x0eTRUNK_STATE_UP\x10\x02\x12\x14\n\x10TRUNK_STATE_DOWN\x10\x03\x32\xd9\x03\n\x0b\x43\x61llControl\x12:\n\x05Refer\x12\x17.tandem.v1.ReferRequest\x1a\x18.tandem.v1.ReferResponse\x12=\n\x06HangUp\x12\x18.tandem.v1.HangUpRequest\x1a\x19.tandem.v1.HangUpResponse\x12\x37\n\x04List\x12\x16.tandem.v1.ListRequest\x1a\x17.tandem.v1.ListResponse\x12<\n\x05Watch\x12\x17.tandem.v1.WatchRequest\x1a\x18.tandem.v1.WatchResponse0\x01\x12H\n\tOriginate\x12\x1b.tandem.v1.OriginateRequest\x1a\x1c.tandem.v1.OriginateResponse0\x01\x12I\n\nListTrunks\x12\x1c.tandem.v1.ListTrunksRequest\x1a\x1d.tandem.v1.ListTrunksResponse\x12\x43\n\x08Messages\x12\x1a.tandem.v1.MessagesRequest\x1a\x1b.tandem.v1.MessagesResponseb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.gateway_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ORIGINATEFAILURE']._serialized_start=1804
+  _globals['_ORIGINATEFAILURE']._serialized_end=2155
+  _globals['_TRUNKSTATE']._serialized_start=2157
+  _globals['_TRUNKSTATE']._serialized_end=2265
   _globals['_REFERREQUEST']._serialized_start=60
   _globals['_REFERREQUEST']._serialized_end=107
   _globals['_REFERRESPONSE']._serialized_start=109
@@ -56,6 +60,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFERPROGRESS']._serialized_end=687
   _globals['_CALLENDED']._serialized_start=689
   _globals['_CALLENDED']._serialized_end=735
-  _globals['_CALLCONTROL']._serialized_start=738
-  _globals['_CALLCONTROL']._serialized_end=993
+  _globals['_ORIGINATEREQUEST']._serialized_start=738
+  _globals['_ORIGINATEREQUEST']._serialized_end=911
+  _globals['_ORIGINATERESPONSE']._serialized_start=914
+  _globals['_ORIGINATERESPONSE']._serialized_end=1182
+  _globals['_ORIGINATEPLACED']._serialized_start=1184
+  _globals['_ORIGINATEPLACED']._serialized_end=1239
+  _globals['_ORIGINATERINGING']._serialized_start=1241
+  _globals['_ORIGINATERINGING']._serialized_end=1259
+  _globals['_ORIGINATEEARLYMEDIA']._serialized_start=1261
+  _globals['_ORIGINATEEARLYMEDIA']._serialized_end=1282
+  _globals['_ORIGINATEFAILED']._serialized_start=1284
+  _globals['_ORIGINATEFAILED']._serialized_end=1383
+  _globals['_LISTTRUNKSREQUEST']._serialized_start=1385
+  _globals['_LISTTRUNKSREQUEST']._serialized_end=1404
+  _globals['_LISTTRUNKSRESPONSE']._serialized_start=1406
+  _globals['_LISTTRUNKSRESPONSE']._serialized_end=1460
+  _globals['_TRUNK']._serialized_start=1463
+  _globals['_TRUNK']._serialized_end=1595
+  _globals['_MESSAGESREQUEST']._serialized_start=1597
+  _globals['_MESSAGESREQUEST']._serialized_end=1631
+  _globals['_MESSAGESRESPONSE']._serialized_start=1633
+  _globals['_MESSAGESRESPONSE']._serialized_end=1692
+  _globals['_SIPMESSAGE']._serialized_start=1694
+  _globals['_SIPMESSAGE']._serialized_end=1801
+  _globals['_CALLCONTROL']._serialized_start=2268
+  _globals['_CALLCONTROL']._serialized_end=2741
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tandem.v1 import call_pb2 as _call_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,76 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _OriginateFailure:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OriginateFailureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OriginateFailure.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORIGINATE_FAILURE_UNSPECIFIED: _OriginateFailure.ValueType  # 0
+    ORIGINATE_FAILURE_BUSY: _OriginateFailure.ValueType  # 1
+    """486, 600."""
+    ORIGINATE_FAILURE_NO_ANSWER: _OriginateFailure.ValueType  # 2
+    """It rang until the time was over; 408, 480, 487."""
+    ORIGINATE_FAILURE_REJECTED: _OriginateFailure.ValueType  # 3
+    """603, 403 and the like: somebody or something said no."""
+    ORIGINATE_FAILURE_NO_SUCH_NUMBER: _OriginateFailure.ValueType  # 4
+    """404, 410, 484, 604: there is no such number."""
+    ORIGINATE_FAILURE_UNREACHABLE: _OriginateFailure.ValueType  # 5
+    """No server of the trunk answered, or all said 5xx."""
+    ORIGINATE_FAILURE_NOT_ACCEPTABLE: _OriginateFailure.ValueType  # 6
+    """What the far end offers for media can't be used."""
+    ORIGINATE_FAILURE_FORBIDDEN: _OriginateFailure.ValueType  # 7
+    """A cap of the trunk forbids the call: nothing was sent."""
+    ORIGINATE_FAILURE_FULL: _OriginateFailure.ValueType  # 8
+    """The gateway is full or draining: nothing was sent."""
+    ORIGINATE_FAILURE_CANCELLED: _OriginateFailure.ValueType  # 9
+    """The stream was cancelled."""
+
+class OriginateFailure(_OriginateFailure, metaclass=_OriginateFailureEnumTypeWrapper): ...
+
+ORIGINATE_FAILURE_UNSPECIFIED: OriginateFailure.ValueType  # 0
+ORIGINATE_FAILURE_BUSY: OriginateFailure.ValueType  # 1
+"""486, 600."""
+ORIGINATE_FAILURE_NO_ANSWER: OriginateFailure.ValueType  # 2
+"""It rang until the time was over; 408, 480, 487."""
+ORIGINATE_FAILURE_REJECTED: OriginateFailure.ValueType  # 3
+"""603, 403 and the like: somebody or something said no."""
+ORIGINATE_FAILURE_NO_SUCH_NUMBER: OriginateFailure.ValueType  # 4
+"""404, 410, 484, 604: there is no such number."""
+ORIGINATE_FAILURE_UNREACHABLE: OriginateFailure.ValueType  # 5
+"""No server of the trunk answered, or all said 5xx."""
+ORIGINATE_FAILURE_NOT_ACCEPTABLE: OriginateFailure.ValueType  # 6
+"""What the far end offers for media can't be used."""
+ORIGINATE_FAILURE_FORBIDDEN: OriginateFailure.ValueType  # 7
+"""A cap of the trunk forbids the call: nothing was sent."""
+ORIGINATE_FAILURE_FULL: OriginateFailure.ValueType  # 8
+"""The gateway is full or draining: nothing was sent."""
+ORIGINATE_FAILURE_CANCELLED: OriginateFailure.ValueType  # 9
+"""The stream was cancelled."""
+Global___OriginateFailure: _TypeAlias = OriginateFailure  # noqa: Y015
+
+class _TrunkState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrunkStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrunkState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRUNK_STATE_UNSPECIFIED: _TrunkState.ValueType  # 0
+    TRUNK_STATE_UNKNOWN: _TrunkState.ValueType  # 1
+    """Nothing checks it: neither registration nor pings are set."""
+    TRUNK_STATE_UP: _TrunkState.ValueType  # 2
+    TRUNK_STATE_DOWN: _TrunkState.ValueType  # 3
+
+class TrunkState(_TrunkState, metaclass=_TrunkStateEnumTypeWrapper): ...
+
+TRUNK_STATE_UNSPECIFIED: TrunkState.ValueType  # 0
+TRUNK_STATE_UNKNOWN: TrunkState.ValueType  # 1
+"""Nothing checks it: neither registration nor pings are set."""
+TRUNK_STATE_UP: TrunkState.ValueType  # 2
+TRUNK_STATE_DOWN: TrunkState.ValueType  # 3
+Global___TrunkState: _TypeAlias = TrunkState  # noqa: Y015
 
 @_typing.final
 class ReferRequest(_message.Message):
@@ -276,3 +347,314 @@ class CallEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CallEnded: _TypeAlias = CallEnded  # noqa: Y015
+
+@_typing.final
+class OriginateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRUNK_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    CALLER_NUMBER_FIELD_NUMBER: _builtins.int
+    CALLER_NAME_FIELD_NUMBER: _builtins.int
+    RING_TIMEOUT_S_FIELD_NUMBER: _builtins.int
+    USER_TO_USER_FIELD_NUMBER: _builtins.int
+    trunk: _builtins.str
+    to: _builtins.str
+    """The number to call, or a SIP URI."""
+    agent: _builtins.str
+    """The agent folder that speaks."""
+    caller_number: _builtins.str
+    """What the called party sees; the trunk's own number by default."""
+    caller_name: _builtins.str
+    ring_timeout_s: _builtins.int
+    """0: the trunk's."""
+    @_builtins.property
+    def user_to_user(self) -> _call_pb2.UserToUser: ...
+    def __init__(
+        self,
+        *,
+        trunk: _builtins.str | None = ...,
+        to: _builtins.str | None = ...,
+        agent: _builtins.str | None = ...,
+        caller_number: _builtins.str | None = ...,
+        caller_name: _builtins.str | None = ...,
+        ring_timeout_s: _builtins.int | None = ...,
+        user_to_user: _call_pb2.UserToUser | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "caller_name", b"caller_name", "caller_number", b"caller_number", "ring_timeout_s", b"ring_timeout_s", "to", b"to", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "caller_name", b"caller_name", "caller_number", b"caller_number", "ring_timeout_s", b"ring_timeout_s", "to", b"to", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OriginateRequest: _TypeAlias = OriginateRequest  # noqa: Y015
+
+@_typing.final
+class OriginateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACED_FIELD_NUMBER: _builtins.int
+    RINGING_FIELD_NUMBER: _builtins.int
+    EARLY_MEDIA_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def placed(self) -> Global___OriginatePlaced:
+        """The INVITE is on its way."""
+
+    @_builtins.property
+    def ringing(self) -> Global___OriginateRinging:
+        """180, or 183 without media."""
+
+    @_builtins.property
+    def early_media(self) -> Global___OriginateEarlyMedia:
+        """The far end plays its own ring-back or announcement."""
+
+    @_builtins.property
+    def answered(self) -> _call_pb2.CallFacts: ...
+    @_builtins.property
+    def failed(self) -> Global___OriginateFailed: ...
+    def __init__(
+        self,
+        *,
+        placed: Global___OriginatePlaced | None = ...,
+        ringing: Global___OriginateRinging | None = ...,
+        early_media: Global___OriginateEarlyMedia | None = ...,
+        answered: _call_pb2.CallFacts | None = ...,
+        failed: Global___OriginateFailed | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "early_media", b"early_media", "failed", b"failed", "placed", b"placed", "progress", b"progress", "ringing", b"ringing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "early_media", b"early_media", "failed", b"failed", "placed", b"placed", "progress", b"progress", "ringing", b"ringing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_progress: _TypeAlias = _typing.Literal["placed", "ringing", "early_media", "answered", "failed"]  # noqa: Y015
+    _WhichOneofArgType_progress: _TypeAlias = _typing.Literal["progress", b"progress"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_progress) -> _WhichOneofReturnType_progress | None: ...
+
+Global___OriginateResponse: _TypeAlias = OriginateResponse  # noqa: Y015
+
+@_typing.final
+class OriginatePlaced(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    SIP_CALL_ID_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    sip_call_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str | None = ...,
+        sip_call_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "sip_call_id", b"sip_call_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "sip_call_id", b"sip_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OriginatePlaced: _TypeAlias = OriginatePlaced  # noqa: Y015
+
+@_typing.final
+class OriginateRinging(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OriginateRinging: _TypeAlias = OriginateRinging  # noqa: Y015
+
+@_typing.final
+class OriginateEarlyMedia(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OriginateEarlyMedia: _TypeAlias = OriginateEarlyMedia  # noqa: Y015
+
+@_typing.final
+class OriginateFailed(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAILURE_FIELD_NUMBER: _builtins.int
+    SIP_STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    failure: Global___OriginateFailure.ValueType
+    sip_status: _builtins.int
+    """The final response; 0 when there was none."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        failure: Global___OriginateFailure.ValueType | None = ...,
+        sip_status: _builtins.int | None = ...,
+        reason: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "reason", b"reason", "sip_status", b"sip_status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "reason", b"reason", "sip_status", b"sip_status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OriginateFailed: _TypeAlias = OriginateFailed  # noqa: Y015
+
+@_typing.final
+class ListTrunksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTrunksRequest: _TypeAlias = ListTrunksRequest  # noqa: Y015
+
+@_typing.final
+class ListTrunksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRUNKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trunk]: ...
+    def __init__(
+        self,
+        *,
+        trunks: _abc.Iterable[Global___Trunk] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trunks", b"trunks"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["trunks", b"trunks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTrunksResponse: _TypeAlias = ListTrunksResponse  # noqa: Y015
+
+@_typing.final
+class Trunk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    SINCE_UNIX_US_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    MAX_CALLS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    state: Global___TrunkState.ValueType
+    detail: _builtins.str
+    """For people: why it is down, until when it is registered."""
+    since_unix_us: _builtins.int
+    calls: _builtins.int
+    max_calls: _builtins.int
+    """0: no limit of its own."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str | None = ...,
+        state: Global___TrunkState.ValueType | None = ...,
+        detail: _builtins.str | None = ...,
+        since_unix_us: _builtins.int | None = ...,
+        calls: _builtins.int | None = ...,
+        max_calls: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "detail", b"detail", "max_calls", b"max_calls", "name", b"name", "since_unix_us", b"since_unix_us", "state", b"state"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "detail", b"detail", "max_calls", b"max_calls", "name", b"name", "since_unix_us", b"since_unix_us", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trunk: _TypeAlias = Trunk  # noqa: Y015
+
+@_typing.final
+class MessagesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    """Tandem's call id or the SIP Call-ID; empty or "last": the newest call."""
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MessagesRequest: _TypeAlias = MessagesRequest  # noqa: Y015
+
+@_typing.final
+class MessagesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___SipMessage]: ...
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___SipMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MessagesResponse: _TypeAlias = MessagesResponse  # noqa: Y015
+
+@_typing.final
+class SipMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIX_US_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    TRANSPORT_FIELD_NUMBER: _builtins.int
+    LOCAL_FIELD_NUMBER: _builtins.int
+    REMOTE_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    unix_us: _builtins.int
+    sent: _builtins.bool
+    transport: _builtins.str
+    """UDP, TCP or TLS."""
+    local: _builtins.str
+    """host:port."""
+    remote: _builtins.str
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        unix_us: _builtins.int | None = ...,
+        sent: _builtins.bool | None = ...,
+        transport: _builtins.str | None = ...,
+        local: _builtins.str | None = ...,
+        remote: _builtins.str | None = ...,
+        data: _builtins.bytes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "local", b"local", "remote", b"remote", "sent", b"sent", "transport", b"transport", "unix_us", b"unix_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "local", b"local", "remote", b"remote", "sent", b"sent", "transport", b"transport", "unix_us", b"unix_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SipMessage: _TypeAlias = SipMessage  # noqa: Y015

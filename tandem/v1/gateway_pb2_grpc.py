@@ -54,6 +54,21 @@ class CallControlStub:
                 request_serializer=tandem_dot_v1_dot_gateway__pb2.WatchRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_gateway__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Originate = channel.unary_stream(
+                '/tandem.v1.CallControl/Originate',
+                request_serializer=tandem_dot_v1_dot_gateway__pb2.OriginateRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_gateway__pb2.OriginateResponse.FromString,
+                _registered_method=True)
+        self.ListTrunks = channel.unary_unary(
+                '/tandem.v1.CallControl/ListTrunks',
+                request_serializer=tandem_dot_v1_dot_gateway__pb2.ListTrunksRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_gateway__pb2.ListTrunksResponse.FromString,
+                _registered_method=True)
+        self.Messages = channel.unary_unary(
+                '/tandem.v1.CallControl/Messages',
+                request_serializer=tandem_dot_v1_dot_gateway__pb2.MessagesRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_gateway__pb2.MessagesResponse.FromString,
+                _registered_method=True)
 
 
 class CallControlServicer:
@@ -86,6 +101,27 @@ class CallControlServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Originate(self, request, context):
+        """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+        when the call is answered or has failed; cancelling it before that cancels the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrunks(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Messages(self, request, context):
+        """The SIP messages of one call, or of the last, from a bounded log in memory.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CallControlServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +144,21 @@ def add_CallControlServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=tandem_dot_v1_dot_gateway__pb2.WatchRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_gateway__pb2.WatchResponse.SerializeToString,
+            ),
+            'Originate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Originate,
+                    request_deserializer=tandem_dot_v1_dot_gateway__pb2.OriginateRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_gateway__pb2.OriginateResponse.SerializeToString,
+            ),
+            'ListTrunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrunks,
+                    request_deserializer=tandem_dot_v1_dot_gateway__pb2.ListTrunksRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_gateway__pb2.ListTrunksResponse.SerializeToString,
+            ),
+            'Messages': grpc.unary_unary_rpc_method_handler(
+                    servicer.Messages,
+                    request_deserializer=tandem_dot_v1_dot_gateway__pb2.MessagesRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_gateway__pb2.MessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +269,87 @@ class CallControl:
             '/tandem.v1.CallControl/Watch',
             tandem_dot_v1_dot_gateway__pb2.WatchRequest.SerializeToString,
             tandem_dot_v1_dot_gateway__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Originate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tandem.v1.CallControl/Originate',
+            tandem_dot_v1_dot_gateway__pb2.OriginateRequest.SerializeToString,
+            tandem_dot_v1_dot_gateway__pb2.OriginateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.CallControl/ListTrunks',
+            tandem_dot_v1_dot_gateway__pb2.ListTrunksRequest.SerializeToString,
+            tandem_dot_v1_dot_gateway__pb2.ListTrunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Messages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.CallControl/Messages',
+            tandem_dot_v1_dot_gateway__pb2.MessagesRequest.SerializeToString,
+            tandem_dot_v1_dot_gateway__pb2.MessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

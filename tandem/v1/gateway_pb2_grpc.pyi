@@ -39,6 +39,13 @@ class CallControlStub:
     List: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ListRequest, _gateway_pb2.ListResponse]
     Watch: _grpc.UnaryStreamMultiCallable[_gateway_pb2.WatchRequest, _gateway_pb2.WatchResponse]
     """Signalling events of one call from now on, first of all a WatchStarted. Ends with the call."""
+    Originate: _grpc.UnaryStreamMultiCallable[_gateway_pb2.OriginateRequest, _gateway_pb2.OriginateResponse]
+    """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+    when the call is answered or has failed; cancelling it before that cancels the call.
+    """
+    ListTrunks: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ListTrunksRequest, _gateway_pb2.ListTrunksResponse]
+    Messages: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.MessagesRequest, _gateway_pb2.MessagesResponse]
+    """The SIP messages of one call, or of the last, from a bounded log in memory."""
 
 @_typing.type_check_only
 class CallControlAsyncStub(CallControlStub):
@@ -51,6 +58,13 @@ class CallControlAsyncStub(CallControlStub):
     List: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ListRequest, _gateway_pb2.ListResponse]  # type: ignore[assignment]
     Watch: _aio.UnaryStreamMultiCallable[_gateway_pb2.WatchRequest, _gateway_pb2.WatchResponse]  # type: ignore[assignment]
     """Signalling events of one call from now on, first of all a WatchStarted. Ends with the call."""
+    Originate: _aio.UnaryStreamMultiCallable[_gateway_pb2.OriginateRequest, _gateway_pb2.OriginateResponse]  # type: ignore[assignment]
+    """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+    when the call is answered or has failed; cancelling it before that cancels the call.
+    """
+    ListTrunks: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ListTrunksRequest, _gateway_pb2.ListTrunksResponse]  # type: ignore[assignment]
+    Messages: _aio.UnaryUnaryMultiCallable[_gateway_pb2.MessagesRequest, _gateway_pb2.MessagesResponse]  # type: ignore[assignment]
+    """The SIP messages of one call, or of the last, from a bounded log in memory."""
 
 class CallControlServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -84,5 +98,30 @@ class CallControlServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_gateway_pb2.WatchResponse], _abc.AsyncIterator[_gateway_pb2.WatchResponse]]:
         """Signalling events of one call from now on, first of all a WatchStarted. Ends with the call."""
+
+    @_abc_1.abstractmethod
+    def Originate(
+        self,
+        request: _gateway_pb2.OriginateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_gateway_pb2.OriginateResponse], _abc.AsyncIterator[_gateway_pb2.OriginateResponse]]:
+        """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+        when the call is answered or has failed; cancelling it before that cancels the call.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTrunks(
+        self,
+        request: _gateway_pb2.ListTrunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.ListTrunksResponse, _abc.Awaitable[_gateway_pb2.ListTrunksResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Messages(
+        self,
+        request: _gateway_pb2.MessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.MessagesResponse, _abc.Awaitable[_gateway_pb2.MessagesResponse]]:
+        """The SIP messages of one call, or of the last, from a bounded log in memory."""
 
 def add_CallControlServicer_to_server(servicer: CallControlServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
