@@ -9,26 +9,33 @@ from functools import lru_cache
 
 from services.gateway.sip.uri import UriError, format_host_port, parse_host_port, parse_parameters, split_outside_quotes
 
-# RFC 3261 §7.3.3, RFC 3515 (r), RFC 3892 (b), RFC 4028 (x), RFC 6665 (o, u).
+# IANA, "SIP Header Fields": RFC 3261 §7.3.3, RFC 3515 (r), 3841 (a, d, j), 3892 (b), 4028 (x), 6665 (o, u),
+# 8224 (n, y).
 _COMPACT = {
-    "i": "Call-ID",
-    "m": "Contact",
-    "e": "Content-Encoding",
-    "l": "Content-Length",
-    "c": "Content-Type",
-    "f": "From",
-    "s": "Subject",
-    "k": "Supported",
-    "t": "To",
-    "v": "Via",
-    "o": "Event",
-    "u": "Allow-Events",
-    "r": "Refer-To",
+    "a": "Accept-Contact",
     "b": "Referred-By",
+    "c": "Content-Type",
+    "d": "Request-Disposition",
+    "e": "Content-Encoding",
+    "f": "From",
+    "i": "Call-ID",
+    "j": "Reject-Contact",
+    "k": "Supported",
+    "l": "Content-Length",
+    "m": "Contact",
+    "n": "Identity-Info",
+    "o": "Event",
+    "r": "Refer-To",
+    "s": "Subject",
+    "t": "To",
+    "u": "Allow-Events",
+    "v": "Via",
     "x": "Session-Expires",
+    "y": "Identity",
 }
 _MAGIC_COOKIE = "z9hG4bK"
-_VIA = re.compile(r"SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9-]+)\s+(.+)", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
+_VIA = re.compile(r"(SIP)\s*/\s*([0-9.]+)\s*/\s*([A-Za-z0-9-]+)\s+(.+)", re.IGNORECASE | re.DOTALL)
 _CSEQ = re.compile(r"([0-9]{1,20})\s+(\S+)")
 
 
@@ -39,10 +46,12 @@ class HeaderError(ValueError):
 class Headers:
     """Ordered header fields. Names match without case, and in compact form too ("v" is "Via")."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_index")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[tuple[str, str, str]] = []
+        # Values by lowered name: built by the first look-up, given up by every change.
+        self._index: dict[str, list[str]] | None = None
         for name, value in fields:
             self.add(name, value)
 
@@ -50,37 +59,77 @@ class Headers:
         """Appends a field; ValueError when `value` holds a line break, which would forge further headers."""
         if "\r" in value or "\n" in value:
             raise ValueError(f"line break in the value of {name}: {value!r}")
-        name = _COMPACT.get(name.lower(), name)
-        self._fields.append((name.lower(), name, value))
+        key, name = _names(name)
+        self._fields.append((key, name, value))
+        self._index = None
+
+    def read(self, lines: Iterable[str]) -> bool:
+        """Appends the fields in `lines` (unfolded, without line breaks); False when a line is no header field."""
+        append = self._fields.append
+        good = True
+        for line in lines:
+            name, colon, value = line.partition(":")
+            names = _checked_names(name)
+            if names is not None and colon:
+                append((*names, value.strip(" \t")))
+            else:
+                good = False
+        self._index = None
+        return good
 
     def set_first(self, name: str, values: Iterable[str]) -> None:
         """Puts `values` at the head, one field each, in place of all fields of that name."""
-        key = _key(name)
+        key = _names(name)[0]
         rest = [entry for entry in self._fields if entry[0] != key]
         self._fields = [(key, name, value) for value in values] + rest
+        self._index = None
 
     def get(self, name: str) -> str | None:
         """Value of the first field of that name."""
-        key = _key(name)
-        for lowered, _, value in self._fields:
-            if lowered == key:
-                return value
-        return None
+        values = self.all(name)
+        return values[0] if values else None
 
     def all(self, name: str) -> list[str]:
-        """The values of all fields of that name, as they came."""
-        key = _key(name)
-        return [value for lowered, _, value in self._fields if lowered == key]
+        """The values of all fields of that name, as they came. Not to be changed."""
+        return self._by_name().get(_names(name)[0]) or []
+
+    def _by_name(self) -> dict[str, list[str]]:
+        if self._index is None:
+            self._index = {}
+            for key, _, value in self._fields:
+                self._index.setdefault(key, []).append(value)
+        return self._index
+
+    def repeated(self, names: Iterable[str]) -> str | None:
+        """The first of `names` that more than one field has."""
+        if len(self._by_name()) == len(self._fields):
+            return None
+        return next((name for name in names if len(self.all(name)) > 1), None)
 
     def values(self, name: str) -> list[str]:
-        """The comma-separated values of all fields of that name in order (RFC 3261 §7.3.1)."""
+        """The comma-separated values of all fields of that name in order (RFC 3261 §7.3.1); raises HeaderError."""
         try:
             return [part for value in self.all(name) for part in split_outside_quotes(value, ",") if part]
         except UriError as error:
             raise HeaderError(f"bad {name}: {error}") from error
 
+    def tokens(self, name: str) -> list[str]:
+        """The comma-separated tokens of all fields of that name, lowered: option tags, methods, event packages.
+
+        Never raises: what is no token comes back as it is, and matches nothing.
+        """
+        return [token for value in self.all(name) for part in value.split(",") if (token := part.strip().lower())]
+
+    def without(self, name: str) -> Iterator[tuple[str, str]]:
+        """Names and values of all other fields, in order."""
+        skipped = _names(name)[0]
+        return ((name, value) for key, name, value in self._fields if key != skipped)
+
     def __contains__(self, name: str) -> bool:
-        return self.get(name) is not None
+        return bool(self.all(name))
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for _, name, value in self._fields)
@@ -89,20 +138,31 @@ class Headers:
         return f"Headers({list(self)!r})"
 
 
-@lru_cache(maxsize=128)
-def _key(name: str) -> str:
-    lowered = name.lower()
-    return _COMPACT[lowered].lower() if lowered in _COMPACT else lowered
+@lru_cache(maxsize=512)
+def _names(name: str) -> tuple[str, str]:
+    """What to match by, and the name itself, long when it came compact."""
+    name = _COMPACT.get(name.lower(), name)
+    return name.lower(), name
+
+
+@lru_cache(maxsize=512)
+def _checked_names(name: str) -> tuple[str, str] | None:
+    name = name.strip(" \t")
+    return _names(name) if _NAME.fullmatch(name) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """`SIP/2.0/UDP host:port;branch=…;rport` (RFC 3261 §20.42, RFC 3581)."""
+    """`SIP/2.0/UDP host:port;branch=…;rport` (RFC 3261 §20.42, RFC 3581).
+
+    Parameter values stand as they came, quotes included: a Via is echoed, not understood.
+    """
 
     host: str
     port: int | None = None
     transport: str = "UDP"
     parameters: dict[str, str | None] = field(default_factory=dict)
+    protocol: str = "SIP/2.0"
 
     @classmethod
     def parse(cls, text: str) -> Via:
@@ -112,8 +172,10 @@ class Via:
             match = _VIA.fullmatch(sent)
             if match is None:
                 raise HeaderError(f"bad Via {text!r}")
-            host, port = parse_host_port(match[2].strip())
-            return cls(host, port, match[1].upper(), parse_parameters(parameter_texts))
+            name, version, transport, sent_by = match.groups()
+            host, port = parse_host_port(sent_by.strip())
+            parameters = parse_parameters(parameter_texts, quoted=True)
+            return cls(host, port, transport.upper(), parameters, f"{name.upper()}/{version}")
         except UriError as error:
             raise HeaderError(f"bad Via: {error}") from error
 
@@ -138,9 +200,9 @@ class Via:
 
     def __str__(self) -> str:
         parameters = "".join(
-            f";{name}" if value is None else f";{name}={value}" for name, value in self.parameters.items()
+            [f";{name}" if value is None else f";{name}={value}" for name, value in self.parameters.items()]
         )
-        return f"SIP/2.0/{self.transport} {format_host_port(self.host, self.port)}{parameters}"
+        return f"{self.protocol}/{self.transport} {format_host_port(self.host, self.port)}{parameters}"
 
 
 @dataclass(frozen=True, slots=True)

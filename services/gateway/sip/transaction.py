@@ -1,8 +1,9 @@
-"""The four transaction machines of RFC 3261 §17 over UDP, with the Accepted state of RFC 6026.
+"""The four transaction machines of RFC 3261 §17, with the Accepted state of RFC 6026.
 
 Each class reads beside its figure: one method an input, one `if` a transition. A machine gets messages and timer
 expiries with their time (seconds) and gives actions back. A timer is never cancelled: one that expires in a
-state that no longer knows it does nothing.
+state that no longer knows it does nothing. Over a reliable transport nothing is sent twice (timers A, E, G), and what
+waits for repetitions from the network (D, I, J, K) is over at once.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ Action = Transmit | Deliver | SetTimer | TimedOut | Terminated
 class InviteServerTransaction:
     """Figure 7, with RFC 6026 figure 5 for 2xx."""
 
-    def __init__(self, request: Request, timers: Timers) -> None:
+    def __init__(self, request: Request, timers: Timers, reliable: bool = False) -> None:
         self.request = request
+        self.reliable = reliable
         self.state = State.PROCEEDING
         self._timers = timers
         self._last: Response | None = None
@@ -94,6 +96,8 @@ class InviteServerTransaction:
                 return [Transmit(self._last)]
         elif request.method == "ACK":
             if self.state is State.COMPLETED:
+                if self.reliable:
+                    return self._terminate()
                 self.state = State.CONFIRMED
                 return [SetTimer("I", now + self._timers.t4)]
             if self.state is State.ACCEPTED:
@@ -113,11 +117,8 @@ class InviteServerTransaction:
             self.state = State.ACCEPTED
             return [Transmit(response), SetTimer("L", now + self._timers.timeout)]
         self.state = State.COMPLETED
-        return [
-            Transmit(response),
-            SetTimer("G", now + self._interval_g),
-            SetTimer("H", now + self._timers.timeout),
-        ]
+        timers: list[Action] = [] if self.reliable else [SetTimer("G", now + self._interval_g)]
+        return [Transmit(response), *timers, SetTimer("H", now + self._timers.timeout)]
 
     def expire(self, timer: str, now: float) -> list[Action]:
         if timer == "G" and self.state is State.COMPLETED and self._last is not None:
@@ -127,16 +128,20 @@ class InviteServerTransaction:
             self.state = State.TERMINATED
             return [TimedOut(), Terminated()]
         if (timer == "I" and self.state is State.CONFIRMED) or (timer == "L" and self.state is State.ACCEPTED):
-            self.state = State.TERMINATED
-            return [Terminated()]
+            return self._terminate()
         return []
+
+    def _terminate(self) -> list[Action]:
+        self.state = State.TERMINATED
+        return [Terminated()]
 
 
 class NonInviteServerTransaction:
     """Figure 8."""
 
-    def __init__(self, request: Request, timers: Timers) -> None:
+    def __init__(self, request: Request, timers: Timers, reliable: bool = False) -> None:
         self.request = request
+        self.reliable = reliable
         self.state = State.TRYING
         self._timers = timers
         self._last: Response | None = None
@@ -154,6 +159,9 @@ class NonInviteServerTransaction:
         if response.status < 200:
             self.state = State.PROCEEDING
             return [Transmit(response)]
+        if self.reliable:
+            self.state = State.TERMINATED
+            return [Transmit(response), Terminated()]
         self.state = State.COMPLETED
         return [Transmit(response), SetTimer("J", now + self._timers.timeout)]
 
@@ -167,19 +175,17 @@ class NonInviteServerTransaction:
 class InviteClientTransaction:
     """Figure 5, with RFC 6026 figure 6 for 2xx. The ACK to a 2xx belongs to the transaction user."""
 
-    def __init__(self, request: Request, timers: Timers) -> None:
+    def __init__(self, request: Request, timers: Timers, reliable: bool = False) -> None:
         self.request = request
+        self.reliable = reliable
         self.state = State.CALLING
         self._timers = timers
         self._interval_a = timers.t1
         self._ack: Request | None = None
 
     def start(self, now: float) -> list[Action]:
-        return [
-            Transmit(self.request),
-            SetTimer("A", now + self._interval_a),
-            SetTimer("B", now + self._timers.timeout),
-        ]
+        timers: list[Action] = [] if self.reliable else [SetTimer("A", now + self._interval_a)]
+        return [Transmit(self.request), *timers, SetTimer("B", now + self._timers.timeout)]
 
     def receive(self, response: Response, now: float) -> list[Action]:
         if self.state in (State.CALLING, State.PROCEEDING):
@@ -189,8 +195,11 @@ class InviteClientTransaction:
             if response.status < 300:
                 self.state = State.ACCEPTED
                 return [Deliver(response), SetTimer("M", now + self._timers.timeout)]
-            self.state = State.COMPLETED
             self._ack = self._build_ack(response)
+            if self.reliable:
+                self.state = State.TERMINATED
+                return [Transmit(self._ack), Deliver(response), Terminated()]
+            self.state = State.COMPLETED
             return [Transmit(self._ack), Deliver(response), SetTimer("D", now + self._timers.timeout)]
         if self.state is State.COMPLETED and response.status >= 300 and self._ack is not None:
             return [Transmit(self._ack)]
@@ -211,6 +220,13 @@ class InviteClientTransaction:
             return [Terminated()]
         return []
 
+    def unreachable(self) -> list[Action]:
+        """The transport could not send (§17.1.4)."""
+        if self.state not in (State.CALLING, State.PROCEEDING):
+            return []
+        self.state = State.TERMINATED
+        return [TimedOut(), Terminated()]
+
     def _build_ack(self, response: Response) -> Request:
         """§17.1.1.3: the INVITE's Request-URI, top Via, Route, From, Call-ID and CSeq number; the response's To."""
         invite = self.request
@@ -227,18 +243,16 @@ class InviteClientTransaction:
 class NonInviteClientTransaction:
     """Figure 6."""
 
-    def __init__(self, request: Request, timers: Timers) -> None:
+    def __init__(self, request: Request, timers: Timers, reliable: bool = False) -> None:
         self.request = request
+        self.reliable = reliable
         self.state = State.TRYING
         self._timers = timers
         self._interval_e = timers.t1
 
     def start(self, now: float) -> list[Action]:
-        return [
-            Transmit(self.request),
-            SetTimer("E", now + self._interval_e),
-            SetTimer("F", now + self._timers.timeout),
-        ]
+        timers: list[Action] = [] if self.reliable else [SetTimer("E", now + self._interval_e)]
+        return [Transmit(self.request), *timers, SetTimer("F", now + self._timers.timeout)]
 
     def receive(self, response: Response, now: float) -> list[Action]:
         if self.state not in (State.TRYING, State.PROCEEDING):
@@ -246,6 +260,9 @@ class NonInviteClientTransaction:
         if response.status < 200:
             self.state = State.PROCEEDING
             return [Deliver(response)]
+        if self.reliable:
+            self.state = State.TERMINATED
+            return [Deliver(response), Terminated()]
         self.state = State.COMPLETED
         return [Deliver(response), SetTimer("K", now + self._timers.t4)]
 
@@ -261,6 +278,13 @@ class NonInviteClientTransaction:
             self.state = State.TERMINATED
             return [Terminated()]
         return []
+
+    def unreachable(self) -> list[Action]:
+        """The transport could not send (§17.1.4)."""
+        if self.state not in (State.TRYING, State.PROCEEDING):
+            return []
+        self.state = State.TERMINATED
+        return [TimedOut(), Terminated()]
 
 
 ServerTransaction = InviteServerTransaction | NonInviteServerTransaction

@@ -6,13 +6,15 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 from services.gateway.sip.dialog import SuccessRetransmission
-from services.gateway.sip.message import Request, Response, SipParseError, parse
+from services.gateway.sip.message import REASON_PHRASES, Request, Response, SipParseError, parse
 from services.gateway.sip.transaction import (
     Action,
     ClientTransaction,
     Deliver,
+    InviteClientTransaction,
     InviteServerTransaction,
     NonInviteClientTransaction,
     NonInviteServerTransaction,
@@ -23,7 +25,10 @@ from services.gateway.sip.transaction import (
     Timers,
     Transmit,
 )
-from services.gateway.sip.transport import Address, Send, reply_address
+from services.gateway.sip.transport import Flow, Send, reply_flow
+
+if TYPE_CHECKING:
+    from services.gateway.sip.outgoing import Outgoing
 
 _Key = tuple[str, ...]
 
@@ -33,9 +38,14 @@ class Running:
     """A machine at work, and where its messages go."""
 
     machine: ServerTransaction | ClientTransaction | SuccessRetransmission
-    destination: Address
+    flow: Flow
     key: _Key = ()
     merge_key: _Key = ()
+    server_name: str = ""
+    outgoing: Outgoing | None = None
+    """What a client transaction is one try of."""
+    to_tag: str | None = None
+    """Of the INVITE's final response, for those that come too late (§9.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class Arrived:
 
     running: Running
     request: Request
+    flow: Flow
+    """It came on; the response may go elsewhere."""
     merged: bool
     """The same request is here already by another path (§8.2.2.2)."""
 
@@ -63,9 +75,10 @@ class Responded:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The machine gave up: nobody answered or acknowledged."""
+    """The machine gave up: nobody answered or acknowledged, or the message could not be sent."""
 
     running: Running
+    unreachable: bool = False
 
 
 Indication = Arrived | Acknowledged | Responded | Expired
@@ -88,37 +101,38 @@ class TransactionLayer:
         """Machines and timers that are still held."""
         return len(self._servers) + len(self._clients) + len(self._merge) + len(self._heap)
 
-    def receive(self, data: bytes, source: Address, now: float) -> list[Send | Indication]:
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Send | Indication]:
         if not data.strip(b"\r\n\0 "):
             return []  # Keep-alive (RFC 5626 §3.5.1; some phones send a NUL).
         try:
             message = parse(data)
         except SipParseError as error:
-            return self._refuse(error, source)
+            return self._refuse(error, flow)
         if isinstance(message, Response):
             running = self._clients.get((message.via.branch or "", message.cseq.method))
             if running is None or not isinstance(running.machine, ClientTransaction):
                 return []
             return self.perform(running, running.machine.receive(message, now))
-        return self._receive_request(message, source, now)
+        return self._receive_request(message, flow, now)
 
-    def _receive_request(self, request: Request, source: Address, now: float) -> list[Send | Indication]:
+    def _receive_request(self, request: Request, flow: Flow, now: float) -> list[Send | Indication]:
         key = _server_key(request, request.method)
-        request.mark_received(*source)
+        request.mark_received(*flow.address)
         running = self._servers.get(key)
         if running is not None and isinstance(running.machine, ServerTransaction):
             return self.perform(running, running.machine.receive(request, now))
         if request.method == "ACK":
             return [Acknowledged(request)]
         machine = (InviteServerTransaction if request.method == "INVITE" else NonInviteServerTransaction)(
-            request, self.timers
+            request, self.timers, flow.reliable
         )
         merge_key: _Key = ()
-        if request.to.tag is None and request.method != "CANCEL":
+        # §8.2.2.2 means any request, but carriers ping with OPTIONS that differ in nothing but the branch.
+        if request.to.tag is None and request.method == "INVITE":
             merge_key = (request.call_id, request.from_.tag or "", str(request.cseq))
-        running = self._servers[key] = Running(machine, reply_address(request, source), key, merge_key)
+        running = self._servers[key] = Running(machine, reply_flow(request, flow), key, merge_key)
         merged = bool(merge_key) and self._merge.setdefault(merge_key, running) is not running
-        return [Arrived(running, request, merged)]
+        return [Arrived(running, request, flow, merged)]
 
     def invite_of(self, cancel: Request) -> Running | None:
         """The INVITE transaction that a CANCEL means (§9.2)."""
@@ -126,21 +140,42 @@ class TransactionLayer:
 
     def respond(self, running: Running, response: Response, now: float) -> list[Send | Indication]:
         assert isinstance(running.machine, ServerTransaction)
+        if response.status >= 200:
+            running.to_tag = response.to.tag
         return self.perform(running, running.machine.respond(response, now))
 
-    def request(self, request: Request, destination: Address, now: float) -> tuple[Running, list[Send | Indication]]:
-        """Sends a request (not INVITE) in a new client transaction."""
+    def request(
+        self, request: Request, flow: Flow, now: float, server_name: str = ""
+    ) -> tuple[Running, list[Send | Indication]]:
+        """Sends a request (not ACK) in a new client transaction."""
         key = (request.via.branch or "", request.method)
-        machine = NonInviteClientTransaction(request, self.timers)
-        running = self._clients[key] = Running(machine, destination, key)
+        kind = InviteClientTransaction if request.method == "INVITE" else NonInviteClientTransaction
+        machine = kind(request, self.timers, flow.reliable)
+        running = self._clients[key] = Running(machine, flow, key, server_name=server_name)
         return running, self.perform(running, machine.start(now))
 
-    def repeat(self, response: Response, destination: Address, now: float) -> Running:
-        """Keeps a 2xx to an INVITE going until it is acknowledged."""
+    def unreachable(self, flow: Flow, now: float) -> list[Send | Indication]:
+        """What was sent to `flow` did not get there (§17.1.4): whoever waits for an answer waits no longer."""
+        results: list[Send | Indication] = []
+        for running in [one for one in self._clients.values() if one.flow == flow]:
+            assert isinstance(running.machine, ClientTransaction)
+            for action in running.machine.unreachable():
+                if isinstance(action, TimedOut):
+                    results.append(Expired(running, unreachable=True))
+                else:
+                    results += self.perform(running, [action])
+        return results
+
+    def repeat(self, response: Response, flow: Flow, now: float) -> Running:
+        """Keeps a 2xx to an INVITE going until it is acknowledged, also over TCP (§13.3.1.4)."""
         machine = SuccessRetransmission(response, self.timers)
-        running = Running(machine, destination)
+        running = Running(machine, flow)
         self.perform(running, machine.start(now))
         return running
+
+    def drop(self, running: Running) -> None:
+        """Forgets a client transaction that will have no end of its own (§9.1)."""
+        self._forget(running)
 
     def stop_repeating(self, running: Running) -> None:
         assert isinstance(running.machine, SuccessRetransmission)
@@ -162,7 +197,7 @@ class TransactionLayer:
         for action in actions:
             match action:
                 case Transmit(message):
-                    results.append(Send(message.encode(), running.destination))
+                    results.append(Send(message.encode(), running.flow, running.server_name))
                 case SetTimer(name, at):
                     heapq.heappush(self._heap, (at, next(self._order), running, name))
                 case Deliver(message):
@@ -181,7 +216,17 @@ class TransactionLayer:
         if self._merge.get(running.merge_key) is running:
             del self._merge[running.merge_key]
 
-    def _refuse(self, error: SipParseError, source: Address) -> list[Send | Indication]:
+    def refuse(self, data: bytes, flow: Flow, status: int) -> list[Send | Indication]:
+        """Answers a request with `status` and keeps no state of it; anything else is dropped."""
+        try:
+            message = parse(data)
+        except SipParseError as error:
+            return self._refuse(error, flow)
+        if not isinstance(message, Request):
+            return []
+        return self._refuse(SipParseError(REASON_PHRASES[status], status, message), flow)
+
+    def _refuse(self, error: SipParseError, flow: Flow) -> list[Send | Indication]:
         """Answers a malformed request without keeping state, where enough of it can be read (§8.2.7)."""
         request = error.request
         if request is None or request.method == "ACK":
@@ -189,14 +234,14 @@ class TransactionLayer:
         if any(request.headers.get(name) is None for name in ("From", "To", "Call-ID", "CSeq")):
             return []
         try:
-            request.mark_received(*source)
+            request.mark_received(*flow.address)
         except SipParseError:
             return []
         try:
             response = Response.to_request(request, error.status, self._ids(), error.reason)
         except SipParseError:
             response = Response.to_request(request, error.status, None, error.reason)
-        return [Send(response.encode(), reply_address(request, source))]
+        return [Send(response.encode(), reply_flow(request, flow))]
 
 
 def _server_key(request: Request, method: str) -> _Key:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from services.gateway.sip.message import Request
+from services.gateway.sip.uri import SipUri, UriError
 
 Address = tuple[str, int]
 """IP address (no brackets for IPv6) and port."""
@@ -48,12 +50,31 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Put this message on the wire now."""
+    """Put this message on the wire now. `server_name`: whom a new TLS connection is to prove to be (RFC 5922)."""
 
     data: bytes
-    destination: Address
+    flow: Flow
+    server_name: str = ""
 
 
-def reply_address(request: Request, source: Address) -> Address:
-    """§18.2.2, RFC 3581 §4: to where the request came from; without rport, to the port that its Via names."""
-    return source if "rport" in request.via.parameters else (source[0], request.via.port or 5060)
+def reply_flow(request: Request, flow: Flow) -> Flow:
+    """§18.2.2, RFC 3581 §4: back to where the request came from; without rport, to the port that its Via names.
+
+    On a connection that is closed by now, to the address that the Via names.
+    """
+    if not flow.reliable and "rport" in request.via.parameters:
+        return flow
+    return Flow(flow.transport, (flow.address[0], request.via.port or flow.transport.default_port), flow.connection)
+
+
+def numeric_flow(uri: str) -> Flow | None:
+    """Where a URI with an IP address leads (RFC 3263 §4.1, §4.2); None when that is for the DNS to say, or unknown."""
+    try:
+        parsed = SipUri.parse(uri)
+        host = str(ipaddress.ip_address(parsed.parameters.get("maddr") or parsed.host))
+        named = (parsed.parameters.get("transport") or "").upper()
+        secure = parsed.scheme == "sips"
+        transport = Transport.TLS if secure else Transport(named or "UDP")
+    except (UriError, ValueError):
+        return None
+    return Flow(transport, (host, parsed.port or transport.default_port))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 # RFC 3261 §25.1: unreserved and user-unreserved go unescaped in the user part.
@@ -12,11 +13,13 @@ _PASSWORD_SAFE = "-_.!~*'()&=+$,"
 _PARAM_SAFE = "-_.!~*'()[]/:&+$"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?|[A-Za-z0-9]")
-_IPV6_REFERENCE = re.compile(r"\[[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?\]")
+_IPV6_REFERENCE = re.compile(r"\[[0-9A-Fa-f:.]+(%[A-Za-z0-9._~-]+)?\]")
 # A whole quoted string, a whole bracket, the separator, or the beginning of what never ends.
 _SPLIT = {separator: re.compile(rf'"(?:[^"\\]|\\.)*"|<[^>]*>|["<]|{separator}', re.DOTALL) for separator in (",", ";")}
 _UNTERMINATED = {'"': "quoted string", "<": "angle bracket"}
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
+_QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_URI = re.compile(r'[\s<>"]')
 
 
 class UriError(ValueError):
@@ -42,21 +45,30 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
     return parts
 
 
-def parse_parameters(parts: list[str]) -> dict[str, str | None]:
-    """`;name=value` parameters, already split; names are lowered, quotes taken off values."""
+def parse_parameters(parts: list[str], quoted: bool = False) -> dict[str, str | None]:
+    """`;name=value` parameters, already split; names are lowered, quotes taken off values unless they stay `quoted`."""
     parameters: dict[str, str | None] = {}
     for part in parts:
         if not part:
             continue
-        name, equals, value = part.partition("=")
-        name = name.strip().lower()
-        if not _TOKEN.fullmatch(name):
+        raw_name, equals, value = part.partition("=")
+        name = _parameter_name(raw_name)
+        if name is None:
             raise UriError(f"bad parameter {part!r}")
+        if not equals:
+            parameters.setdefault(name, None)
+            continue
         value = value.strip()
-        if value.startswith('"') and value.endswith('"') and len(value) >= 2:
+        if not quoted and value.startswith('"') and value.endswith('"') and len(value) >= 2:
             value = _unquote_string(value)
-        parameters.setdefault(name, value if equals else None)
+        parameters.setdefault(name, value)
     return parameters
+
+
+@lru_cache(maxsize=512)
+def _parameter_name(text: str) -> str | None:
+    name = text.strip().lower()
+    return name if _TOKEN.fullmatch(name) else None
 
 
 def parse_host_port(text: str) -> tuple[str, int | None]:
@@ -95,6 +107,14 @@ def scheme_of(uri: str) -> str:
     if match is None:
         raise UriError(f"no URI: {uri!r}")
     return match.group()[:-1].lower()
+
+
+def without_headers(uri: str) -> str:
+    """A Contact or Refer-To as it may stand in a Request-URI: a SIP URI loses its headers there (RFC 3261 §19.1.1)."""
+    if uri[:4].lower() not in ("sip:", "sips"):
+        return uri
+    userinfo, at, hostpart = uri.rpartition("@")
+    return userinfo + at + hostpart.partition("?")[0]
 
 
 def user_of(uri: str) -> str:
@@ -184,19 +204,35 @@ class NameAddr:
 
     @classmethod
     def parse(cls, text: str) -> NameAddr:
-        """Raises UriError. Without brackets the parameters belong to the header (RFC 3261 §20)."""
-        first, *parameter_texts = split_outside_quotes(text, ";")
+        """Raises UriError. Without brackets the parameters belong to the header, and there is no "?" (RFC 3261 §20)."""
+        text = text.strip()
         display_name = ""
-        if first.endswith(">"):
-            name, bracket, uri = first[:-1].rpartition("<")
-            if not bracket:
-                raise UriError(f"stray '>' in {text!r}")
-            name = name.strip()
-            display_name = _unquote_string(name) if name.startswith('"') else " ".join(name.split())
-            uri = uri.strip()
+        quoted = _QUOTED.match(text) if text.startswith('"') else None
+        if quoted is not None:
+            display_name = _unquote_string(quoted[0])
+            name, bracket, rest = text[quoted.end() :].partition("<")
+            if name.strip() or not bracket:
+                raise UriError(f"no <URI> after the display name in {text!r}")
         else:
-            uri = first
-        if re.search(r'[\s<>"]', uri):
+            name, bracket, rest = text.partition("<")
+        if bracket and quoted is None:
+            display_name = " ".join(name.split())
+            # `sip:a@b;x="<"` has its bracket in a parameter; an unquoted comma in a name is common and harmless.
+            if '"' in name or ">" in name or ";" in name:
+                if '"' not in name.partition(";")[2]:
+                    raise UriError(f"bad display name in {text!r}")
+                bracket, display_name = "", ""
+        if bracket:
+            uri, closed, tail = rest.partition(">")
+            uri, tail = uri.strip(), tail.strip()
+            if not closed or (tail and not tail.startswith(";")):
+                raise UriError(f"{'stray text after' if closed else 'unterminated'} angle bracket in {text!r}")
+            parameter_texts = split_outside_quotes(tail[1:], ";") if tail else []
+        else:
+            uri, *parameter_texts = split_outside_quotes(text, ";")
+            if "?" in uri:
+                raise UriError(f"URI with headers, but not in angle brackets: {text!r}")
+        if _NO_URI.search(uri):
             raise UriError(f"bad URI in {text!r}")
         scheme_of(uri)
         return cls(uri, display_name, parse_parameters(parameter_texts))
