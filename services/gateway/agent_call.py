@@ -15,11 +15,12 @@ from services.gateway.call_bus import CallBus
 from services.gateway.caller_stream import CallerStream, Heard
 from services.gateway.dialogue import Dialogue
 from services.gateway.dtmf import Digit, DtmfSender
-from services.gateway.g711 import PCMU, SAMPLE_RATE_HZ, Codec
+from services.gateway.g711 import CODECS, PCMU, SAMPLE_RATE_HZ
 from services.gateway.media import Spoken
 from services.gateway.playout import End, Playout, PlayoutEvent, PlayoutFinished, PlayoutProgress, PlayoutStarted
 from services.gateway.playout_spans import PlayoutSpans
 from services.gateway.rtp import RtpPacket
+from services.gateway.sip.negotiation import Negotiated
 from tandem.v1 import brain_pb2 as pb
 from tandem.v1.call_pb2 import CallFacts
 
@@ -111,13 +112,21 @@ class AgentCall:
 
     # Voice
 
-    def negotiated(self, codec: Codec, payload_type: int, event_payload_type: int | None) -> None:
-        self._codec, self._payload_type, self._event_payload_type = codec, payload_type, event_payload_type
-        self.stream.codecs = {payload_type: codec}
-        self.stream.event_payload_type = event_payload_type
+    def negotiated(self, media: Negotiated) -> None:
+        self._codec, self._payload_type = CODECS[media.codec.encoding], media.codec.payload_type
+        event = media.telephone_event
+        self._event_payload_type = None if event is None else event.payload_type
+        if event is not None:
+            self._keys.clock_hz = event.clock_rate
+        self.stream.codecs = {one.payload_type: CODECS[one.encoding] for one in media.formats if one.encoding in CODECS}
+        self.stream.event_clocks_hz = {one.payload_type: one.clock_rate for one in media.formats if one.is_event}
 
     def heard(self, packet: RtpPacket, now_us: int) -> None:
         self._pass_on(self.stream.packet(packet, now_us), now_us)
+
+    def pressed(self, key: Digit) -> None:
+        """A key that came by signalling (SIP INFO)."""
+        self._pass_on([key], self._clock())
 
     def slot(self, now_us: int) -> None:
         self._pass_on(self.stream.tick(now_us), now_us)

@@ -33,10 +33,10 @@ class CallerStream:
     until the caller sends, it is silence.
     """
 
-    def __init__(self, codecs: Mapping[int, Codec], event_payload_type: int | None = None) -> None:
-        """`codecs` by the payload types that were negotiated."""
+    def __init__(self, codecs: Mapping[int, Codec], event_clocks_hz: Mapping[int, int] | None = None) -> None:
+        """Codecs, and clock rates of telephone-events, by the payload types that were negotiated."""
         self.codecs = codecs
-        self.event_payload_type = event_payload_type
+        self.event_clocks_hz = event_clocks_hz or {}
         self.lost_packets = 0
         self.concealed_frames = 0
         self.unknown_packets = 0
@@ -68,21 +68,21 @@ class CallerStream:
         """One packet from the call's source."""
         pcm: bytes | None = None
         codec = self.codecs.get(packet.payload_type)
-        is_event = packet.payload_type == self.event_payload_type
+        event_clock_hz = self.event_clocks_hz.get(packet.payload_type)
         if codec is not None:
             if not packet.payload or len(packet.payload) > MAX_PACKET_MS * SAMPLE_RATE_HZ // 1000:
                 self.unknown_packets += 1
                 return []
             pcm = codec.decode(packet.payload)
-        elif not is_event and packet.payload_type != COMFORT_NOISE:
+        elif event_clock_hz is None and packet.payload_type != COMFORT_NOISE:
             self.unknown_packets += 1
             return []
         out: list[Heard] = []
         extended = self._extend(packet, out)
         if extended is None:
             return out
-        if is_event:
-            out += self._dtmf.push(packet.timestamp, packet.payload, now_us)
+        if event_clock_hz is not None:
+            out += self._dtmf.push(packet.timestamp, packet.payload, now_us, event_clock_hz)
         self._stalled = False
         self._in_order(self._window.push(extended, pcm, now_us), out)
         return out

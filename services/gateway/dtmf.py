@@ -9,6 +9,7 @@ _PAYLOAD = struct.Struct("!BBH")
 _END = 0x80
 # Senders update every 50 ms (§2.5.1.2); three missing updates are an end whose packets were all lost.
 LOST_END_US = 150_000
+_CLOCK_HZ = 8000
 _LONGEST = 0xFFFF  # a longer event goes on in a new segment (§2.5.1.3)
 
 
@@ -25,6 +26,7 @@ class _Event:
     duration: int
     before: int  # duration of the segments before this one
     heard_us: int
+    clock_hz: int
 
 
 class DtmfReceiver:
@@ -34,13 +36,15 @@ class DtmfReceiver:
     A digit is reported when its end comes, when the next one begins, or LOST_END_US after its last packet.
     """
 
-    def __init__(self, clock_rate_hz: int = 8000) -> None:
-        self._ticks_per_ms = clock_rate_hz / 1000
+    def __init__(self) -> None:
         self._current: _Event | None = None
         self._finished: deque[int] = deque(maxlen=16)
 
-    def push(self, timestamp: int, payload: bytes, now_us: int) -> list[Digit]:
-        """One telephone-event packet. Events that are no DTMF digit, and short payloads, are ignored."""
+    def push(self, timestamp: int, payload: bytes, now_us: int, clock_hz: int = _CLOCK_HZ) -> list[Digit]:
+        """One telephone-event packet, its durations in ticks of `clock_hz`.
+
+        Events that are no DTMF digit, and short payloads, are ignored.
+        """
         if len(payload) < _PAYLOAD.size:
             return []
         code, flags, duration = _PAYLOAD.unpack_from(payload)
@@ -49,7 +53,7 @@ class DtmfReceiver:
         digits: list[Digit] = []
         event = self._current
         if event is not None and event.timestamp != timestamp:
-            if event.code == code and (event.timestamp + _LONGEST) & 0xFFFFFFFF == timestamp:
+            if event.code == code and (timestamp - event.timestamp) & 0xFFFFFFFF in _segments(clock_hz):
                 self._finished.append(event.timestamp)
                 event.before += _LONGEST
                 event.timestamp, event.duration = timestamp, 0
@@ -57,7 +61,7 @@ class DtmfReceiver:
                 digits += self._finish()
                 event = None
         if event is None:
-            event = self._current = _Event(code, timestamp, duration, 0, now_us)
+            event = self._current = _Event(code, timestamp, duration, 0, now_us, clock_hz)
         event.duration = max(event.duration, duration)
         event.heard_us = now_us
         if flags & _END:
@@ -81,7 +85,16 @@ class DtmfReceiver:
         if event is None:
             return []
         self._finished.append(event.timestamp)
-        return [Digit(EVENTS[event.code], round((event.before + event.duration) / self._ticks_per_ms))]
+        return [Digit(EVENTS[event.code], round((event.before + event.duration) * 1000 / event.clock_hz))]
+
+
+def _segments(clock_hz: int) -> tuple[int, ...]:
+    """How far timestamps of an event's segments lie apart.
+
+    Senders of telephone-event/48000 beside PCMU disagree on the clock of these packets' timestamps.
+    """
+    audio = _LONGEST * _CLOCK_HZ // clock_hz
+    return (_LONGEST, audio, audio + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,8 @@ class DtmfSender:
     _VOLUME = 10  # -10 dBm0, within the -36 to 0 dBm0 of §2.3.4
 
     def __init__(self) -> None:
+        self.clock_hz = _CLOCK_HZ
+        """Of the telephone-event that was negotiated."""
         self._digits: deque[str] = deque()
         self._slot = 0
 
@@ -125,7 +140,7 @@ class DtmfSender:
         self._slot += 1
         if slot < self._TONE_SLOTS + self._END_SLOTS:
             ended = slot >= self._TONE_SLOTS
-            duration = min(slot + 1, self._TONE_SLOTS) * 160
+            duration = min(slot + 1, self._TONE_SLOTS) * self.clock_hz // 50
             code = EVENTS.index(self._digits[0])
             payload = _PAYLOAD.pack(code, self._VOLUME | (_END if ended else 0), duration)
             return EventPacket(payload, slot > 0, slot == 0)

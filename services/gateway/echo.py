@@ -1,8 +1,8 @@
 """The echo number: the caller's own audio back, with no other service (for testing a trunk)."""
 
-from services.gateway.g711 import Codec
 from services.gateway.media import Spoken
 from services.gateway.rtp import RtpPacket
+from services.gateway.sip.negotiation import Negotiated
 
 # 60 ms swallow the jitter of a usual line; what piles up beyond is thrown away, or the echo would lag for ever.
 _DEPTH_BYTES = 3 * 160
@@ -15,8 +15,8 @@ class Echo:
         self._waiting = bytearray()
         self._payload_type = 0
 
-    def negotiated(self, codec: Codec, payload_type: int, event_payload_type: int | None) -> None:
-        self._payload_type = payload_type
+    def negotiated(self, media: Negotiated) -> None:
+        self._payload_type = media.codec.payload_type
         self._waiting.clear()
 
     def heard(self, packet: RtpPacket, now_us: int) -> None:

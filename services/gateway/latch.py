@@ -4,19 +4,24 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from services.gateway.udp import Address
 
+_STRAGGLERS = 50  # packets of 20 ms
+
 
 class Latch:
     """Sends to the SDP's address until a packet comes, then to that packet's source and to no other.
 
     The first source wins, for a caller behind NAT does not know the address it comes from; whoever sends later is not
     heard, so that nobody can talk into a call by guessing its port. But the SDP's own address wins over it: a stray or
-    forged packet that was faster than the caller must not take the call.
+    forged packet that was faster than the caller must not take the call. When the stream moves, packets of the old
+    place are still on their way: for a second's worth of them the old source can't latch again.
     """
 
     def __init__(self, offered: Address | None) -> None:
         """`offered` is the address in the SDP, None when it names no place to send to."""
         self._latched: Address | None = None
         self._offered = _sendable(offered)
+        self._left: Address | None = None
+        self._stragglers = 0
         self.strangers = 0
 
     @property
@@ -24,21 +29,40 @@ class Latch:
         """Where our packets go; None when there is nowhere yet."""
         return self._latched or self._offered
 
+    def admits(self, source: Address) -> bool:
+        """Whether a packet from `source` may belong to the call; others are counted. `latch` follows if it does."""
+        if source == self._offered or source == self._latched:
+            return True
+        if self._latched is None:
+            if source != self._left or not self._stragglers:
+                return True
+            self._stragglers -= 1
+        self.strangers += 1
+        return False
+
+    def latch(self, source: Address) -> None:
+        """An admitted packet has proved good."""
+        self._latched = source
+        self._left = None
+
     def accepts(self, source: Address) -> bool:
-        """Whether a packet from `source` belongs to the call."""
-        if self._latched is None or source == self._offered:
-            self._latched = source
-        elif self._latched != source:
-            self.strangers += 1
+        """`admits` and `latch` in one, for packets that can't prove anything."""
+        if not self.admits(source):
             return False
+        self.latch(source)
         return True
 
     def reoffered(self, offered: Address | None) -> None:
         """A re-INVITE: when it names another address than before the stream moves, and is latched anew."""
         address = _sendable(offered)
         if address is not None and address != self._offered:
-            self._offered = address
-            self._latched = None
+            self.moved(address)
+
+    def moved(self, offered: Address | None) -> None:
+        """Another device goes on with the call: latched anew, even where it names the same private address."""
+        self._left, self._stragglers = self._latched or self._left, _STRAGGLERS
+        self._offered = _sendable(offered)
+        self._latched = None
 
 
 def _sendable(address: Address | None) -> Address | None:

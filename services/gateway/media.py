@@ -1,14 +1,16 @@
-"""A call's RTP: one packet in, one packet out, every 20 ms; what is in them is the voice's matter."""
+"""A call's RTP or SRTP: one packet in, one out, every 20 ms; what is in them is the voice's matter."""
 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.gateway.g711 import CODECS, Codec
+from services.gateway.g711 import CODECS
 from services.gateway.latch import Latch
-from services.gateway.rtp import RtpInvalid, RtpPacket, RtpSender
-from services.gateway.sip.sdp import Negotiated
+from services.gateway.rtp import RtpInvalid, RtpPacket, RtpSender, is_rtcp
+from services.gateway.sip.crypto import SrtpKeys
+from services.gateway.sip.negotiation import PACKET_MS, Negotiated
+from services.gateway.srtp import SrtpCounts, SrtpSession
 from services.gateway.ticker import TICK_US
 from services.gateway.udp import Address, UdpPort
 
@@ -29,8 +31,8 @@ class Spoken:
 class Voice(Protocol):
     """What listens and speaks on a call's RTP. Times are call time in microseconds."""
 
-    def negotiated(self, codec: Codec, payload_type: int, event_payload_type: int | None) -> None:
-        """The codec of the call, at its start and after a re-INVITE."""
+    def negotiated(self, media: Negotiated) -> None:
+        """What SDP settled, at the start of the call and after a re-INVITE."""
 
     def heard(self, packet: RtpPacket, now_us: int) -> None:
         """A packet of the caller's came."""
@@ -52,9 +54,11 @@ class MediaCounts:
 
 
 class MediaSession:
-    """The RTP of one call from the 200 OK on.
+    """The RTP of one call.
 
-    `clock` tells call time. `on_timeout` is called once, when the caller has been silent on RTP for too long.
+    `clock` tells call time, 0 until the call is answered. `on_timeout` is called once, when the caller has been silent
+    on RTP for too long. `early` media (RFC 3960) is heard and not spoken over: until `answered`, only silence is sent
+    and no timeout runs. What comes before the first `negotiated` is dropped.
     """
 
     def __init__(
@@ -64,8 +68,11 @@ class MediaSession:
         clock: Callable[[], int],
         timeout_us: int,
         on_timeout: Callable[[], None],
+        *,
+        early: bool = False,
     ) -> None:
         self.counts = MediaCounts()
+        self.srtp_counts = SrtpCounts()
         self.held = False
         self.sender = RtpSender(secrets.randbits(32), secrets.randbits(15), secrets.randbits(32))
         self._port = port
@@ -74,10 +81,15 @@ class MediaSession:
         self._timeout_us = timeout_us
         self._on_timeout: Callable[[], None] | None = on_timeout
         self._latch = Latch(None)
+        self._srtp: SrtpSession | None = None
+        self._keyed: SrtpSession | None = None
+        self._negotiated = False
+        self._early = early
         self._expects = True
         self._heard_us = 0
         self._payload_type = 0
         self._silence = b""
+        self._packet_bytes = _TICKS_A_SLOT
         self._began = 0
 
     @property
@@ -90,25 +102,51 @@ class MediaSession:
         """Packets from sources that are not the call's."""
         return self._latch.strangers
 
-    def negotiated(self, media: Negotiated | None, codec: Codec) -> bool:
-        """What SDP settled, None while the answer to our own offer is out. True when hold began or ended."""
-        event_type: int | None = None
-        self._payload_type = codec.payload_type
-        held = False
-        if media is not None:
-            codec = CODECS[media.codec.encoding]
-            self._payload_type = media.codec.payload_type
-            event_type = media.telephone_event.payload_type if media.telephone_event else None
-            self._latch.reoffered(media.remote)
-            held = not media.direction.sends
-            self._expects = media.direction.receives
+    @property
+    def encrypted(self) -> bool:
+        return self._srtp is not None
+
+    def negotiated(self, media: Negotiated, moved: bool = False) -> bool:
+        """What SDP settled. True when hold began or ended.
+
+        `moved`: another device goes on with the call (INVITE with Replaces, a followed REFER), on this same port.
+        """
+        codec = CODECS[media.codec.encoding]
+        self._payload_type = media.codec.payload_type
         self._silence = bytes([codec.silence]) * _TICKS_A_SLOT
-        self._voice.negotiated(codec, self._payload_type, event_type)
+        self._packet_bytes = _TICKS_A_SLOT * media.packet_ms // PACKET_MS
+        if moved:
+            self._latch.moved(media.remote)
+        else:
+            self._latch.reoffered(media.remote)
+        self._secure(media.srtp, moved)
+        self._expects = media.direction.receives
+        self._negotiated = True
+        self._voice.negotiated(media)
         self._heard_us = max(self._heard_us, self._clock())
+        held = not media.direction.sends
         changed, self.held = held != self.held, held
         if changed and not held:
             self.sender.mark()
         return changed
+
+    def answered(self, voice: Voice, clock: Callable[[], int], on_timeout: Callable[[], None]) -> None:
+        """Early media ends and the call begins: with its own voice and clock. `negotiated` follows."""
+        self._voice, self._clock, self._on_timeout = voice, clock, on_timeout
+        self._early = False
+        self._heard_us = self._clock()
+        self.sender.mark()
+
+    def _secure(self, keys: SrtpKeys | None, moved: bool) -> None:
+        if keys is None:
+            self._srtp = None
+            return
+        # Kept while the call is plain for a time: a key that comes back goes on where it stopped.
+        if self._keyed is None:
+            self._keyed = SrtpSession(keys, self.srtp_counts)
+        elif keys != self._keyed.keys:
+            self._keyed = self._keyed.rekeyed(keys, overlap=not moved)
+        self._srtp = self._keyed
 
     def start(self) -> None:
         self._port.listen(self._datagram)
@@ -125,35 +163,78 @@ class MediaSession:
         self._voice.slot(now_us)
         destination = self._latch.destination
         if not self.held and destination is not None:
-            self._send(now_us, destination)
+            self._speak(now_us, destination)
         self.sender.skip(_TICKS_A_SLOT)
-        if self._expects and not self.held:
+        if self._expects and not self.held and not self._early:
             # Lateness of our own is not the caller's silence.
             self._heard_us += (slots - 1) * TICK_US
             if now_us - self._heard_us > self._timeout_us and self._on_timeout is not None:
                 on_timeout, self._on_timeout = self._on_timeout, None
                 on_timeout()
 
-    def _send(self, now_us: int, destination: Address) -> None:
-        spoken = self._voice.speak(now_us)
+    def _speak(self, now_us: int, destination: Address) -> None:
+        spoken = None if self._early else self._voice.speak(now_us)
         if spoken is None:
-            self._port.send(self.sender.packet(self._payload_type, self._silence), destination)
+            self._audio(self._payload_type, self._silence, destination)
             return
         if not spoken.continues:
             self._began = self.sender.timestamp
-        packet = self.sender.packet(spoken.payload_type, spoken.payload, self._began, spoken.marker)
-        self._port.send(packet, destination)
+        if spoken.payload_type == self._payload_type:
+            if spoken.marker:
+                self.sender.mark()
+            self._audio(self._payload_type, spoken.payload, destination)
+        else:
+            self._send(self.sender.packet(spoken.payload_type, spoken.payload, self._began, spoken.marker), destination)
         self._voice.sent()
 
+    def _audio(self, payload_type: int, payload: bytes, destination: Address) -> None:
+        if self._packet_bytes == _TICKS_A_SLOT:
+            self._send(self.sender.packet(payload_type, payload), destination)
+            return
+        for at in range(0, len(payload), self._packet_bytes):
+            part = payload[at : at + self._packet_bytes]
+            self._send(self.sender.packet(payload_type, part, self.sender.timestamp + at & 0xFFFFFFFF), destination)
+
+    def _send(self, packet: bytes, destination: Address) -> None:
+        if self._srtp is None:
+            self._port.send(packet, destination)
+            return
+        protected = self._srtp.protect(packet)
+        if protected is not None:
+            self._port.send(protected, destination)
+
     def _datagram(self, data: bytes, source: Address) -> None:
-        try:
-            packet = RtpPacket.parse(data)
-        except RtpInvalid:
-            self.counts.malformed += 1
+        if not self._negotiated:
             return
-        if not self._latch.accepts(source):
-            return
+        if self._srtp is None:
+            packet = self._parse(data)
+            if packet is None or not self._latch.accepts(source):
+                return
+        else:
+            packet = self._authentic(self._srtp, data, source)
+            if packet is None:
+                return
         self.counts.received += 1
         now_us = self._clock()
         self._heard_us = now_us
         self._voice.heard(packet, now_us)
+
+    def _parse(self, data: bytes) -> RtpPacket | None:
+        try:
+            return RtpPacket.parse(data)
+        except RtpInvalid:
+            self.counts.malformed += 1
+            return None
+
+    def _authentic(self, srtp: SrtpSession, data: bytes, source: Address) -> RtpPacket | None:
+        """A stranger's copy of a packet must not get the packet itself taken for a replay; so his come not this far."""
+        if is_rtcp(data):
+            self.counts.malformed += 1
+            return None
+        if not self._latch.admits(source):
+            return None
+        plain = srtp.unprotect(data)
+        packet = None if plain is None else self._parse(plain)
+        if packet is not None:
+            self._latch.latch(source)
+        return packet

@@ -57,6 +57,11 @@ class RtpPacket:
         return cls(second & 0x7F, sequence, timestamp, ssrc, datagram[start:end], second >= 0x80)
 
 
+def is_rtcp(datagram: bytes) -> bool:
+    """Whether it is RTCP on a shared port, by its packet type (RFC 5761 §4)."""
+    return len(datagram) > 1 and 192 <= datagram[1] <= 223
+
+
 class SequenceExtender:
     """16-bit sequence numbers to ones that never wrap; tells a restarted sender from a stray packet."""
 

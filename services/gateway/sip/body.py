@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import email.message
 import re
 
 from services.gateway.sip.message import Message
@@ -11,32 +12,50 @@ _STATUS_LINE = re.compile(rb"\s*SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?", re.IG
 # What may hold further parts. A datagram has room for a thousand, each within the one before: too deep for any parser.
 _NESTING = re.compile(rb"content-type:\s*(?:multipart|message)/", re.IGNORECASE)
 _MOST_NESTED = 8
+_MOST_BOUNDARIES = 64
+_OPTIONAL = re.compile(r";\s*handling\s*=\s*\"?optional\b", re.IGNORECASE)
 
 
 class UnsupportedBody(Exception):
-    """A body that is no SDP and holds none: 415."""
+    """A body that is no SDP and holds none, and that we are not allowed to ignore: 415."""
 
 
 def session_description(message: Message) -> bytes | None:
-    """The SDP body, or the SDP part of a multipart body (RFC 5621: SIP-I carries ISUP beside it); None without body.
+    """The SDP body, or the first SDP part of a multipart body (RFC 5621: SIP-I carries ISUP beside it).
 
+    None without a body, and for one that the sender lets us ignore (handling=optional, RFC 3261 §20.11).
     Raises UnsupportedBody.
     """
     if not message.body.strip():
         return None
+    disposition = message.headers.get("Content-Disposition") or ""
     if (message.headers.get("Content-Encoding") or "identity").lower() != "identity":
         raise UnsupportedBody("compressed body")
     content_type = media_type(message)
     # Some peers forget Content-Type; SDP can't be mistaken.
     if content_type == "application/sdp" or (not content_type and message.body.lstrip().startswith(b"v=0")):
         return message.body
-    if content_type.startswith("multipart/") and len(_NESTING.findall(message.body)) <= _MOST_NESTED:
+    parts: list[email.message.Message] = []
+    if content_type.startswith("multipart/") and _bounded(message.body):
         head = f"Content-Type: {message.headers.get('Content-Type')}\r\n\r\n".encode("utf-8", "surrogateescape")
-        for part in email.message_from_bytes(head + message.body).walk():
-            payload = part.get_payload(decode=True)
-            if part.get_content_type() == "application/sdp" and isinstance(payload, bytes):
-                return payload
+        parts = [part for part in email.message_from_bytes(head + message.body).walk() if not part.is_multipart()]
+    for part in parts:
+        payload = part.get_payload(decode=True)
+        if part.get_content_type() == "application/sdp" and _describes_session(part) and isinstance(payload, bytes):
+            return payload
+    dispositions = [str(part["Content-Disposition"] or "") for part in parts] or [disposition]
+    if all(_OPTIONAL.search(one) for one in dispositions):
+        return None
     raise UnsupportedBody(content_type or "body without Content-Type")
+
+
+def _bounded(body: bytes) -> bool:
+    return len(_NESTING.findall(body)) <= _MOST_NESTED and body.count(b"\n--") <= _MOST_BOUNDARIES
+
+
+def _describes_session(part: email.message.Message) -> bool:
+    """An SDP part may be something else, e.g. an early-session (RFC 3959)."""
+    return str(part["Content-Disposition"] or "session").partition(";")[0].strip().lower() == "session"
 
 
 def media_type(message: Message) -> str:

@@ -29,7 +29,7 @@ def key(sequence: int, timestamp: int, end: bool) -> RtpPacket:
 
 
 def stream() -> CallerStream:
-    return CallerStream({0: PCMU}, EVENTS)
+    return CallerStream({0: PCMU}, {EVENTS: 8000})
 
 
 def frames(heard: list[Heard]) -> list[AudioFrame]:

@@ -67,6 +67,28 @@ def test_a_key_held_longer_than_the_field_is_one_digit() -> None:
     ]
 
 
+@pytest.mark.parametrize("apart", [0xFFFF, 10922, 10923], ids=["its own clock", "the audio's", "the audio's, rounded"])
+def test_telephone_event_on_a_clock_of_48000(apart: int) -> None:
+    """Durations are in its ticks; the segments of a long press lie apart on this clock or on that of the audio."""
+    receiver = DtmfReceiver()
+    steps = [(0, False, 0xFFFF), (apart, False, 960), (apart, True, 4800)]
+    digits = [
+        digit
+        for at, (timestamp, end, duration) in enumerate(steps)
+        for digit in receiver.push(timestamp, struct.pack("!BBH", 5, 0x80 * end, duration), at * 20_000, 48000)
+    ]
+    assert digits == [Digit("5", round((0xFFFF + 4800) / 48))]
+
+
+def test_a_sender_on_a_clock_of_48000() -> None:
+    sender, receiver = DtmfSender(), DtmfReceiver()
+    sender.clock_hz = 48000
+    sender.queue("1")
+    packets = [packet for _ in range(11) if (packet := sender.tick())]
+    heard = [digit for at, one in enumerate(packets) for digit in receiver.push(7, one.payload, at * 20_000, 48000)]
+    assert heard == [Digit("1", 100)]
+
+
 @pytest.mark.parametrize("payload", [b"", b"\x05\x0a", b"\x10\x0a\x00\xa0"], ids=["empty", "short", "flash"])
 def test_what_is_no_digit_is_ignored(payload: bytes) -> None:
     receiver = DtmfReceiver()

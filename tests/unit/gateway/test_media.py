@@ -1,4 +1,4 @@
-"""A call's RTP from the 200 on: silence flows, hold stops it, slots that were missed are skipped."""
+"""A call's RTP: silence flows, hold stops it, missed slots are skipped; early media, SRTP, calls that move."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,15 @@ import pytest
 
 from services.gateway.dtmf import DtmfReceiver, DtmfSender
 from services.gateway.echo import Echo
-from services.gateway.g711 import PCMU, Codec
 from services.gateway.media import MediaSession, Spoken, Voice
 from services.gateway.rtp import RtpPacket
-from services.gateway.sip import sdp
+from services.gateway.sip.crypto import SUITES, SrtpKey, SrtpKeys
+from services.gateway.sip.negotiation import Negotiated
+from services.gateway.sip.sdp import Codec, Direction
+from services.gateway.srtp import SrtpCounts, SrtpSession
 from services.gateway.udp import Address
 
+PCMU = Codec(0, "PCMU", 8000)
 PHONE, ELSEWHERE, STRANGER = ("192.0.2.1", 4000), ("192.0.2.1", 4002), ("192.0.2.1", 4004)
 SECOND = 1_000_000
 
@@ -21,14 +24,20 @@ class Wire:
 
     def __init__(self) -> None:
         self.port = 20000
-        self.sent: list[tuple[RtpPacket, Address]] = []
+        self.raw: list[bytes] = []
+        self.to: list[Address] = []
         self.closed = False
+
+    @property
+    def sent(self) -> list[tuple[RtpPacket, Address]]:
+        return [(RtpPacket.parse(data), to) for data, to in zip(self.raw, self.to, strict=True)]
 
     def listen(self, on_datagram: Callable[[bytes, Address], None]) -> None:
         self.receive = on_datagram
 
     def send(self, data: bytes, destination: Address) -> None:
-        self.sent.append((RtpPacket.parse(data), destination))
+        self.raw.append(data)
+        self.to.append(destination)
 
     def close(self) -> None:
         self.closed = True
@@ -37,7 +46,7 @@ class Wire:
 class Session:
     """An echo call at a time that the test sets."""
 
-    def __init__(self, voice: Voice | None = None) -> None:
+    def __init__(self, voice: Voice | None = None, early: bool = False, negotiate: bool = True) -> None:
         self.now_us = 0
         self.wire = Wire()
         self.timeouts = 0
@@ -47,16 +56,29 @@ class Session:
             lambda: self.now_us,
             30 * SECOND,
             self._timed_out,
+            early=early,
         )
         self.media.start()
-        self.negotiate()
+        if negotiate:
+            self.negotiate()
 
     def _timed_out(self) -> None:
         self.timeouts += 1
 
-    def negotiate(self, direction: sdp.Direction = sdp.Direction.SENDRECV, remote: Address | None = PHONE) -> bool:
-        codec = sdp.Codec(0, "PCMU", 8000)
-        return self.media.negotiated(sdp.Negotiated(codec, None, remote, direction, None), PCMU)
+    def negotiate(
+        self,
+        direction: Direction = Direction.SENDRECV,
+        remote: Address | None = PHONE,
+        packet_ms: int = 20,
+        srtp: SrtpKeys | None = None,
+        moved: bool = False,
+    ) -> bool:
+        media = Negotiated(PCMU, None, (PCMU,), remote, direction, packet_ms=packet_ms, srtp=srtp)
+        return self.media.negotiated(media, moved)
+
+    def answer(self, voice: Voice) -> None:
+        self.media.answered(voice, lambda: self.now_us, self._timed_out)
+        self.negotiate()
 
     def tick(self, slots: int = 1) -> None:
         self.now_us += 20_000 * slots
@@ -111,8 +133,8 @@ def test_malformed_packets_are_counted() -> None:
     assert (session.media.counts.malformed, session.media.counts.received) == (1, 0)
 
 
-@pytest.mark.parametrize("direction", [sdp.Direction.RECVONLY, sdp.Direction.INACTIVE])
-def test_hold_stops_sending_and_the_timeout(direction: sdp.Direction) -> None:
+@pytest.mark.parametrize("direction", [Direction.RECVONLY, Direction.INACTIVE])
+def test_hold_stops_sending_and_the_timeout(direction: Direction) -> None:
     session = Session()
     assert session.negotiate(direction)
     assert not session.negotiate(direction), "held already"
@@ -140,7 +162,7 @@ def test_media_timeout_comes_once() -> None:
 
 def test_a_listener_only_call_has_no_timeout() -> None:
     session = Session()
-    session.negotiate(sdp.Direction.SENDONLY)
+    session.negotiate(Direction.SENDONLY)
     for _ in range(60 * 50):
         session.tick()
     assert session.timeouts == 0
@@ -154,7 +176,7 @@ class Keypad:
         self._keys = DtmfSender()
         self._keys.queue("5")
 
-    def negotiated(self, codec: Codec, payload_type: int, event_payload_type: int | None) -> None: ...
+    def negotiated(self, media: Negotiated) -> None: ...
 
     def heard(self, packet: RtpPacket, now_us: int) -> None: ...
 
@@ -174,7 +196,7 @@ def test_an_event_keeps_its_timestamp(interruption: str) -> None:
     for slots in (1, 1, 3, 1) if interruption == "missed slots" else (1, 1):
         session.tick(slots)
     if interruption == "hold":
-        session.negotiate(sdp.Direction.RECVONLY)
+        session.negotiate(Direction.RECVONLY)
         session.tick()
         session.negotiate()
     for _ in range(12):
@@ -187,3 +209,163 @@ def test_an_event_keeps_its_timestamp(interruption: str) -> None:
     ]  # fmt: skip
     assert [one.digit for one in digits] == ["5"]
     assert packets[-1].timestamp == (packets[0].timestamp + session.now_us // 125 - 160) & 0xFFFFFFFF
+
+
+def test_packets_no_longer_than_the_peer_can_take() -> None:
+    session = Session()
+    session.negotiate(packet_ms=10)
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 80 + b"\x32" * 80))
+    session.tick()
+    session.tick()
+    packets = [packet for packet, _ in session.wire.sent]
+    assert [packet.payload for packet in packets] == [one * 80 for one in (b"\x31", b"\x32", b"\xff", b"\xff")]
+    first = packets[0]
+    assert [(one.sequence - first.sequence) & 0xFFFF for one in packets] == [0, 1, 2, 3]
+    assert [(one.timestamp - first.timestamp) & 0xFFFFFFFF for one in packets] == [0, 80, 160, 240]
+    assert [packet.marker for packet in packets] == [True, False, False, False]
+
+
+def test_comfort_noise_is_not_echoed() -> None:
+    session = Session()
+    session.receive(RtpPacket(13, 1, 0, 9, b"\x31" * 160))
+    session.tick()
+    assert session.wire.sent[0][0].payload == b"\xff" * 160
+
+
+def test_nothing_is_heard_before_sdp() -> None:
+    session = Session(negotiate=False)
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
+    session.tick()
+    assert (session.wire.sent, session.media.counts.received) == ([], 0)
+
+
+def test_early_media_is_heard_and_not_spoken_over() -> None:
+    echo = Echo()
+    session = Session(echo, early=True)
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
+    for _ in range(60 * 50):
+        session.tick()
+    assert session.media.counts.received == 1
+    assert {packet.payload for packet, _ in session.wire.sent} == {b"\xff" * 160}
+    assert session.timeouts == 0, "nobody need speak while it rings"
+    session.answer(echo)
+    session.receive(RtpPacket(0, 2, 160, 9, b"\x31" * 160))
+    session.tick()
+    last = session.wire.sent[-1][0]
+    assert (last.payload, last.marker) == (b"\x31" * 160, True)
+    for _ in range(31 * 50):
+        session.tick()
+    assert session.timeouts == 1
+
+
+def test_a_call_that_moves_to_another_device() -> None:
+    session = Session()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
+    session.negotiate(remote=ELSEWHERE, moved=True)
+    session.receive(RtpPacket(0, 2, 160, 9, b"\x32" * 160))
+    session.receive(RtpPacket(0, 900, 7, 10, b"\x33" * 160), STRANGER)  # the new device, behind NAT
+    session.tick()
+    assert [(packet.payload, to) for packet, to in session.wire.sent] == [(b"\x33" * 160, STRANGER)]
+
+
+SUITE = SUITES["AES_CM_128_HMAC_SHA1_80"]
+
+
+def keys(ours: int, theirs: int) -> SrtpKeys:
+    return SrtpKeys(
+        SrtpKey(SUITE, bytes([ours]) * SUITE.keying_bytes), SrtpKey(SUITE, bytes([theirs]) * SUITE.keying_bytes)
+    )
+
+
+class Peer:
+    """The other end of an SRTP call."""
+
+    def __init__(self, session: Session, ours: int, theirs: int) -> None:
+        self.session = session
+        self.srtp = SrtpSession(keys(theirs, ours), SrtpCounts())
+        self.sequence = 0
+
+    def send(self, octet: int, source: Address = PHONE) -> bytes:
+        self.sequence += 1
+        data = self.srtp.protect(RtpPacket(0, self.sequence, 160 * self.sequence, 9, bytes([octet]) * 160).pack())
+        assert data is not None
+        self.session.wire.receive(data, source)
+        return data
+
+    def heard(self) -> list[int]:
+        """First octets of what we sent since the last time."""
+        raw, self.session.wire.raw = self.session.wire.raw, []
+        self.session.wire.to = []
+        plain = [self.srtp.unprotect(data) for data in raw]
+        return [RtpPacket.parse(data).payload[0] for data in plain if data is not None]
+
+
+def secured(ours: int = 1, theirs: int = 2) -> tuple[Session, Peer]:
+    session = Session(negotiate=False)
+    session.negotiate(srtp=keys(ours, theirs))
+    return session, Peer(session, ours, theirs)
+
+
+def test_srtp_both_ways() -> None:
+    session, peer = secured()
+    assert session.media.encrypted
+    peer.send(0x31)
+    session.tick()
+    assert len(session.wire.raw[0]) == 12 + 160 + 10
+    assert peer.heard() == [0x31]
+
+
+def test_only_an_authentic_packet_latches() -> None:
+    session, peer = secured()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x77" * 160), STRANGER)
+    session.tick()
+    assert session.wire.to == [PHONE]
+    assert session.media.srtp_counts.unauthentic == 1
+    peer.send(0x31, ELSEWHERE)
+    session.tick()
+    assert session.wire.to == [PHONE, ELSEWHERE]
+    assert session.media.strangers == 0
+
+
+def test_a_stranger_can_not_spend_the_callers_packet() -> None:
+    """What comes from elsewhere is not even authenticated: its sequence number would count as seen."""
+    session, peer = secured()
+    peer.send(0x31)
+    captured = peer.send(0x32)
+    session.wire.receive(captured, STRANGER)
+    session.wire.receive(captured, PHONE)
+    assert (session.media.strangers, session.media.srtp_counts.replayed) == (1, 1)
+    assert session.media.counts.received == 2
+
+
+def test_rtcp_on_the_same_port_is_no_forgery() -> None:
+    session, _ = secured()
+    session.wire.receive(b"\x80\xc8" + bytes(30), PHONE)
+    assert (session.media.counts.malformed, session.media.srtp_counts.unauthentic) == (1, 0)
+
+
+def test_new_keys_in_the_call() -> None:
+    session, peer = secured()
+    session.negotiate(srtp=keys(3, 4))
+    peer.send(0x31)  # was on its way
+    peer.send(0x32)
+    again = Peer(session, 3, 4)
+    again.send(0x33)
+    for _ in range(3):
+        session.tick()
+    assert again.heard() == [0x31, 0x32, 0x33]
+    assert session.media.srtp_counts == SrtpCounts()
+
+
+def test_plain_for_a_time() -> None:
+    session, peer = secured()
+    session.tick()
+    session.negotiate()
+    assert not session.media.encrypted
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
+    session.tick()
+    assert [len(data) for data in session.wire.raw] == [182, 172]
+    session.negotiate(srtp=keys(1, 2))
+    session.tick()
+    assert len(session.wire.raw[2]) == 182
+    assert len(peer.heard()) == 2

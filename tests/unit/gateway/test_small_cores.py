@@ -1,4 +1,4 @@
-"""Replay, ticker, latch, admission, routes: the small cores of the gateway."""
+"""Replay, ticker, admission, routes: the small cores of the gateway."""
 
 import asyncio
 import struct
@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 from services.common.media.frame import DISCONTINUITY, AudioFrame, split_frames
 from services.gateway.admission import Admission
 from services.gateway.apology import apology
-from services.gateway.latch import Latch
 from services.gateway.replay import ReplayInvalid, ReplayRing
 from services.gateway.routes import Routes, ToAgent, ToEcho
 from services.gateway.settings import RouteSettings
 from services.gateway.ticker import TICK_US, Ticker, TickSchedule
-
-A, B, C = ("192.0.2.1", 4000), ("192.0.2.2", 5000), ("192.0.2.3", 6000)
 
 
 def replayed(ring: ReplayRing, wanted: int) -> list[AudioFrame]:
@@ -80,30 +77,6 @@ def test_lateness() -> None:
     assert (schedule.lateness_ms(0.75), schedule.lateness_ms(1.0)) == (1, 9)
 
 
-def test_latch_takes_the_first_source_and_no_other() -> None:
-    latch = Latch(A)
-    assert latch.destination == A
-    assert latch.accepts(B)
-    assert latch.destination == B
-    assert not latch.accepts(C)
-    assert latch.strangers == 1
-    latch.reoffered(A)
-    assert latch.destination == B, "the same address again moves nothing"
-    latch.reoffered(C)
-    assert latch.destination == C
-    assert latch.accepts(C)
-
-
-@pytest.mark.parametrize(
-    "nowhere", [None, ("0.0.0.0", 4000), ("192.0.2.1", 0), ("phone.example", 4000), ("224.0.0.1", 1)]
-)
-def test_latch_sends_nowhere_it_must_not(nowhere: tuple[str, int] | None) -> None:
-    latch = Latch(nowhere)
-    assert latch.destination is None
-    assert latch.accepts(B)
-    assert latch.destination == B
-
-
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=60))
 def test_slots_are_exact(steps: list[tuple[bool, int]]) -> None:
     admission, live = Admission(3), set()
@@ -142,16 +115,6 @@ def test_the_apology_is_an_utterance() -> None:
     assert 2 < len(frames) / 50 < 8
     assert [one.sequence for one in frames] == list(range(len(frames)))
     assert [bool(one.flags) for one in frames] == [False] * (len(frames) - 1) + [True]
-
-
-def test_the_sdp_address_wins_over_whoever_came_first() -> None:
-    """A stray or forged packet ahead of the caller's must not take the call: nobody else can send from there."""
-    latch = Latch(A)
-    assert latch.accepts(B)
-    assert latch.accepts(A)
-    assert latch.destination == A
-    assert not latch.accepts(B)
-    assert latch.strangers == 1
 
 
 async def test_a_failure_that_cannot_even_be_told_leaves_the_other_calls_their_ticks() -> None:
