@@ -8,6 +8,8 @@ import typer  # noqa: E402
 
 from tandem.commands import models  # noqa: E402
 from tandem.commands.call import call  # noqa: E402
+from tandem.commands.checkconfig import check_config  # noqa: E402
+from tandem.commands.sip import sip  # noqa: E402
 from tandem.commands.trace import trace  # noqa: E402
 from tandem.commands.up import up  # noqa: E402
 
@@ -20,6 +22,8 @@ app = typer.Typer(
 app.command()(up)
 app.command()(call)
 app.command()(trace)
+app.command()(sip)
+app.command("check-config")(check_config)
 app.add_typer(models.app, name="models")
 
 

@@ -76,6 +76,9 @@ class Plan:
         self.logs.mkdir(exist_ok=True)
         head = "# Written by `tandem up` at each start: the settings in force, for the services it starts.\n"
         text = yaml.safe_dump(self.settings.written, sort_keys=False, allow_unicode=True)
+        # A trunk's password may stand in it.
+        self.settings_file.touch(mode=0o600)
+        self.settings_file.chmod(0o600)
         self.settings_file.write_text(head + text, encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from services.common.service import SECTIONS, read_section
 from services.common.settings import ServiceSettings, Settings, SettingsInvalid, YamlFile, read_yaml
+from services.gateway.settings import with_absolute_paths
 
 SERVICES = ("gateway", "asr", "brain", "tts", "escalation")
 UP = "up"
@@ -77,4 +78,7 @@ def check(file: YamlFile) -> StackSettings:
         raise SettingsInvalid(mistakes)
     common = {key: value for key, value in file.value.items() if key in ServiceSettings.model_fields}
     written = {key: value for key, value in file.value.items() if key in SECTIONS and key != UP} | common
+    if written.get("gateway"):
+        # The services read a copy of the file that lies elsewhere.
+        written["gateway"] = with_absolute_paths(written["gateway"], file.path.parent)
     return StackSettings(file.validate(ServiceSettings, common), up, sections, written)

@@ -34,6 +34,8 @@ def read_section(file: YamlFile, section: str, model: type[S]) -> S:
 
     The other services' sections are theirs to check; any other top-level key is a mistake. Raises SettingsInvalid.
     """
+    if file.twice:
+        raise SettingsInvalid(file.twice)
     unknown = [key for key in file.value if key not in SECTIONS and key not in ServiceSettings.model_fields]
     if unknown:
         raise SettingsInvalid([file.mistake((key,), "unknown key") for key in unknown])

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 Key = tuple[str | int, ...]
 
@@ -13,7 +14,8 @@ Key = tuple[str | int, ...]
 class Settings(BaseModel):
     """Base of every settings model: an unknown key is fatal, a loaded value never changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # An input may be a password.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class ServiceSettings(Settings):
@@ -38,6 +40,17 @@ class SettingsInvalid(ValueError):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+_PLACED = "placed"
+
+
+def mistake_at(key: Key, what: str) -> PydanticCustomError:
+    """To be raised by a validator of a whole model: the mistake is at `key` below it, and its line is that key's."""
+    return PydanticCustomError(_PLACED, "{what}", {"what": what, "key": key})
+
+
+def hidden_mistake(what: str) -> PydanticCustomError:
+    """To be raised by a validator whose input must not be shown."""
+    return mistake_at((), what)
 
 
 class YamlFile:
@@ -47,6 +60,8 @@ class YamlFile:
         """Raises SettingsInvalid when the text is not YAML or not a mapping."""
         self.path = path
         self.lines: dict[Key, int] = {}
+        self.twice: list[str] = []
+        """Mistakes: YAML takes the last of two keys, and whoever wrote them meant both."""
         try:
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             value = yaml.safe_load(text)
@@ -67,6 +82,10 @@ class YamlFile:
         if isinstance(node, yaml.MappingNode):
             for key, child in node.value:
                 here = (*at, key.value)
+                if here in self.lines:
+                    name, first = ".".join(str(part) for part in here), self.lines[here]
+                    line = key.start_mark.line + 1
+                    self.twice.append(f"{self.path}:{line}: {name}: the key is given twice, first on line {first}")
                 self.lines[here] = key.start_mark.line + 1
                 self._note_lines(child, here)
         elif isinstance(node, yaml.SequenceNode):
@@ -89,7 +108,8 @@ class YamlFile:
     def validate(self, model: type[Model], value: Mapping[str, Any] | None = None, at: Key = ()) -> Model:
         """The (part of the) file as a model. Raises SettingsInvalid with every mistake in it."""
         try:
-            return model.model_validate(self.value if value is None else value)
+            context = {"folder": self.path.parent}
+            return model.model_validate(self.value if value is None else value, context=context)
         except ValidationError as error:
             raise SettingsInvalid([self._explain(one, at) for one in error.errors()]) from error
 
@@ -99,6 +119,8 @@ class YamlFile:
             return self.mistake(key, "unknown key")
         if error["type"] == "missing":
             return self.mistake(key, "missing")
+        if error["type"] == _PLACED:
+            return self.mistake((*key, *error["ctx"]["key"]), error["ctx"]["what"])
         message = str(error["msg"]).removeprefix("Value error, ")
         given = error.get("input")
         shown = "" if isinstance(given, dict | list) else f", not {given!r}"

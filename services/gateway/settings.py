@@ -1,18 +1,23 @@
 """The gateway's settings."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from services.common.settings import ServiceSettings, Settings
+from services.common.settings import Key, ServiceSettings, Settings, mistake_at
+from services.gateway.secret import FILE, settings_folder
+from services.gateway.trunk_settings import Codec, FallbackSettings, RouteSettings, TrunkSettings
 
 
 def split_address(text: str) -> tuple[str, int]:
     """`host:port`, IPv6 in brackets. Raises ValueError."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+    if not colon or not host or not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
         raise ValueError("expected host:port")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("expected host:port, with brackets around an IPv6 address: [2001:db8::1]:5060")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -30,39 +35,77 @@ def _ip(text: str) -> str:
     return text
 
 
-def _network(text: str) -> str:
-    try:
-        ip_network(text)
-    except ValueError as error:
-        raise ValueError(f"expected a network such as 192.0.2.0/24: {error}") from None
+def _peer(text: str) -> str:
+    split_address(text)
     return text
 
 
-class TrunkSettings(Settings):
-    name: str = Field(min_length=1, description="For logs.")
-    allow: list[Annotated[str, AfterValidator(_network)]] = Field(
-        min_length=1, description="Networks that this carrier or PBX signals from; all other sources are not heard."
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return settings_folder(info) / path
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A relative one starts at the settings file."""
+Listening = Annotated[str, AfterValidator(_listening)]
+
+
+class CertificateSettings(Settings):
+    certificate: FilePath = Field(description="PEM: our certificate, then those that lead to the root.")
+    key: FilePath = Field(description="PEM, without a password.")
+
+
+class SipTlsSettings(Settings):
+    """Certificates that we show, and whom we believe. Files are read again when they change."""
+
+    certificates: list[CertificateSettings] = Field(
+        default=[],
+        description="The one whose name the peer asks for (SNI) is shown; the first where it asks for none of them.",
+    )
+    ca: FilePath | None = Field(
+        default=None, description="PEM: who may vouch for the peers that we call; the system's roots."
+    )
+    client_certificates: Literal["off", "optional", "required"] = Field(
+        default="off", description="Whether peers that connect to us show one. Trunks are still told apart by address."
+    )
+    client_ca: FilePath | None = Field(
+        default=None, description="PEM: who may vouch for these peers; as `ca` by default."
+    )
+    verify: bool = Field(
+        default=True, description="Whether the peers that we call must prove who they are. Off is for tests."
     )
 
-
-class RouteSettings(Settings):
-    called: str = Field(min_length=1, description="User part of the Request-URI, e.g. +49301234567 or front_desk.")
-    agent: str = Field(min_length=1, description="The agent that answers: a folder's name under agents/.")
+    @model_validator(mode="after")
+    def _consistent(self) -> "SipTlsSettings":
+        if self.client_certificates != "off" and self.client_ca is None and self.ca is None:
+            raise mistake_at(
+                ("client_certificates",), f"{self.client_certificates} wants client_ca: who may vouch for the clients?"
+            )
+        if self.client_certificates == "off" and self.client_ca is not None:
+            raise mistake_at(("client_ca",), "has no use while client_certificates is off")
+        return self
 
 
 class GatewaySettings(ServiceSettings):
-    sip_address: Annotated[str, AfterValidator(_listening)] = Field(
+    sip_address: Listening = Field(
         "127.0.0.1:5060",
-        description="Where SIP is heard, UDP. Loopback by default: an open SIP port is found by fraudsters in minutes. "
-        "An open one wants trunks. Port 0 takes any free port.",
+        description="Where SIP is heard, UDP and TCP. Loopback by default: an open SIP port is found by fraudsters in "
+        "minutes. An open one wants trunks. Port 0 takes any free port.",
     )
+    sip_also: list[Listening] = Field([], description="Further ones, UDP and TCP: IPv6, or a second network.")
+    sip_tls_port: int | None = Field(
+        None, ge=0, le=65535, description="SIP over TLS on each of those hosts, usually 5061; wants sip_tls."
+    )
+    sip_tls: SipTlsSettings = Field(SipTlsSettings(), description="Certificates, ours and theirs.")
     rtp_host: Annotated[str, AfterValidator(_ip)] | None = Field(
         None, description="Address of the RTP sockets; the SIP address's host by default, as most machines have one."
     )
     advertised_host: Annotated[str, AfterValidator(_ip)] | None = Field(
         None,
         description="Address that SDP and Contact tell the other side; the listening one by default. "
-        "Needed behind NAT, and when listening on 0.0.0.0.",
+        "Needed behind NAT, and when listening on 0.0.0.0. IPv4.",
+    )
+    advertised_host_v6: Annotated[str, AfterValidator(_ip)] | None = Field(
+        None, description="The same for IPv6. Needed when listening on [::]."
     )
     rtp_ports: tuple[int, int] = Field(
         (20000, 29999),
@@ -76,10 +119,24 @@ class GatewaySettings(ServiceSettings):
     trunks: list[TrunkSettings] = Field(
         [], description="Who may call. Empty: only what listens on loopback, where everybody is let in."
     )
+    strangers: Literal["drop", "refuse"] = Field(
+        "drop", description="Sources of no trunk: no answer at all, by which scanners learn nothing, or 403."
+    )
+    max_messages_per_source_s: int = Field(
+        200,
+        ge=1,
+        description="A source (IP) that sends more is not heard for the rest of the second. 200 are 25 calls.",
+    )
+    hep_address: Annotated[str, AfterValidator(_peer)] | None = Field(
+        None, description="host:port of a Homer collector, which gets a copy of every SIP message (HEP3, UDP)."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes that share this gateway's calls; one a core.")
     routes: list[RouteSettings] = Field(
         [RouteSettings(called="front_desk", agent="front_desk")],
-        description="Which agent answers which number; the first one is the agent that ships. `echo` is always there.",
+        description="Which agent answers which number, tried in order after the trunk's own; the first one is the "
+        "agent that ships. `echo` is always there.",
     )
+    fallback: FallbackSettings | None = Field(None, description="Where no route matches; 404 without one.")
     max_calls: int = Field(
         200, ge=1, le=5000, description="Calls at once; the next gets 503. One nats-py connection carries 200."
     )
@@ -89,7 +146,7 @@ class GatewaySettings(ServiceSettings):
     media_timeout_s: int = Field(
         30, ge=1, description="No RTP for this long and the caller is gone: as most carriers have it, 30 s."
     )
-    codecs: list[Literal["pcmu", "pcma"]] = Field(
+    codecs: list[Codec] = Field(
         ["pcmu", "pcma"], min_length=1, description="In order of preference. Both are the same to the recogniser."
     )
 
@@ -108,28 +165,85 @@ class GatewaySettings(ServiceSettings):
         return ports
 
     @model_validator(mode="after")
+    def _addresses(self) -> "GatewaySettings":
+        for name, address, wanted in (
+            ("advertised_host", self.advertised_host, 4),
+            ("advertised_host_v6", self.advertised_host_v6, 6),
+        ):
+            if address is None:
+                continue
+            if ip_address(address).is_unspecified:
+                raise mistake_at((name,), f"{address} is no address to send to")
+            if ip_address(address).version != wanted:
+                other = "advertised_host_v6" if wanted == 4 else "advertised_host"
+                raise mistake_at((name,), f"{address} is no IPv{wanted} address: it belongs in {other}")
+        here: list[tuple[Key, str]] = [(("sip_address",), self.sip_address)]
+        here += [(("sip_also", index), one) for index, one in enumerate(self.sip_also)]
+        seen: set[tuple[str, int]] = set()
+        for key, text in here:
+            host, port = split_address(text)
+            if not ip_address(host).is_loopback and not any(trunk.allow for trunk in self.trunks):
+                raise mistake_at(
+                    key,
+                    f"{text} can be reached from outside and no trunk has an allow list: "
+                    "list your carrier's networks under trunks, or listen on 127.0.0.1",
+                )
+            self._tellable(key, host)
+            if (host, port) in seen:
+                raise mistake_at(key, f"{text} is listened on already")
+            seen.add((host, port))
+            if port and port == self.sip_tls_port:
+                raise mistake_at(("sip_tls_port",), f"{port} is taken by {text} over TCP")
+        if self.rtp_host is not None:
+            self._tellable(("rtp_host",), self.rtp_host)
+        if self.sip_tls_port is not None and not self.sip_tls.certificates:
+            raise mistake_at(("sip_tls_port",), "wants a certificate: set sip_tls.certificates")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> "GatewaySettings":
-        host, _ = split_address(self.sip_address)
-        if not ip_address(host).is_loopback and not self.trunks:
-            raise ValueError(
-                f"sip_address {self.sip_address} can be reached from outside and no trunk has an allow list: "
-                "list your carrier's networks under trunks, or listen on 127.0.0.1"
-            )
-        for name, listening in (("sip_address", host), ("rtp_host", self.media_host)):
-            if ip_address(listening).is_unspecified and self.advertised_host is None:
-                raise ValueError(f"{name} {listening} is no address to send to: set advertised_host to one that is")
-        if self.advertised_host is not None and ip_address(self.advertised_host).is_unspecified:
-            raise ValueError(f"advertised_host {self.advertised_host} is no address to send to")
-        called = [route.called for route in self.routes]
-        twice = sorted({one for one in called if called.count(one) > 1})
-        if twice:
-            raise ValueError(f"routes name {', '.join(twice)} more than once")
+        _each_once(self.routes, ("routes",))
+        seen: set[str] = set()
+        networks: dict[IPv4Network | IPv6Network, str] = {}
+        for index, trunk in enumerate(self.trunks):
+            _each_once(trunk.routes, ("trunks", index, "routes"))
+            if trunk.name in seen:
+                raise mistake_at(("trunks", index, "name"), f"there is already a trunk {trunk.name}")
+            seen.add(trunk.name)
+            for place, text in enumerate(trunk.allow):
+                other = networks.setdefault(ip_network(text), trunk.name)
+                if other != trunk.name:
+                    raise mistake_at(
+                        ("trunks", index, "allow", place),
+                        f"{text} is allowed by the trunk {other} too: whose call would it be? Give each its own "
+                        "addresses, or make them one trunk and tell the calls apart by routes",
+                    )
         first, last = self.rtp_ports
         if self.max_calls > (last - first + 1) // 2:
-            raise ValueError(
-                f"rtp_ports {first}-{last} hold {(last - first + 1) // 2} calls, max_calls wants {self.max_calls}"
+            raise mistake_at(
+                ("max_calls",) if "max_calls" in self.model_fields_set else ("rtp_ports",),
+                f"rtp_ports {first}-{last} hold {(last - first + 1) // 2} calls, max_calls wants {self.max_calls}",
             )
         return self
+
+    def _tellable(self, key: Key, host: str) -> None:
+        if not ip_address(host).is_unspecified:
+            return
+        name = "advertised_host" if ip_address(host).version == 4 else "advertised_host_v6"
+        if getattr(self, name) is None:
+            raise mistake_at(key, f"{host} is no address to send to: set {name} to one that is")
+
+    @property
+    def sip_listeners(self) -> list[tuple[str, int]]:
+        """Hosts and ports of UDP and TCP, `sip_address` first."""
+        return [split_address(one) for one in (self.sip_address, *self.sip_also)]
+
+    @property
+    def sip_tls_listeners(self) -> list[tuple[str, int]]:
+        """Hosts and ports of TLS; none when it is off."""
+        if self.sip_tls_port is None:
+            return []
+        return [(host, self.sip_tls_port) for host in dict.fromkeys(host for host, _ in self.sip_listeners)]
 
     @property
     def sip_host(self) -> str:
@@ -137,40 +251,61 @@ class GatewaySettings(ServiceSettings):
 
     @property
     def contact_host(self) -> str:
-        return self.advertised_host or self.sip_host
+        return self.advertised(self.sip_host)
 
     @property
     def media_host(self) -> str:
-        return self.rtp_host or self.sip_host
+        return self.media_host_beside(self.sip_host)
 
     @property
     def media_contact_host(self) -> str:
         """The address in the SDP."""
-        return self.advertised_host or self.media_host
+        return self.advertised(self.media_host)
+
+    def advertised(self, host: str) -> str:
+        """What the other side is told of one of our addresses: by its IP version."""
+        return (self.advertised_host_v6 if ":" in host else self.advertised_host) or host
+
+    def media_host_beside(self, sip_host: str) -> str:
+        """Where RTP is heard for calls that came in at `sip_host`: an address of the same IP version."""
+        same = self.rtp_host is not None and (":" in self.rtp_host) == (":" in sip_host)
+        return self.rtp_host if same and self.rtp_host is not None else sip_host
 
     @property
     def codec_names(self) -> list[str]:
         """As SDP spells them."""
         return [codec.upper() for codec in self.codecs]
 
+    def codec_names_of(self, trunk: TrunkSettings) -> list[str]:
+        """A trunk's, as SDP spells them."""
+        return [codec.upper() for codec in trunk.codecs or self.codecs]
 
-class AccessList:
-    """Which sources are heard: those of the trunks, or everybody where there are none (loopback, see above)."""
 
-    def __init__(self, trunks: list[TrunkSettings]) -> None:
-        self._networks: list[IPv4Network | IPv6Network] = [ip_network(one) for trunk in trunks for one in trunk.allow]
-        self.trusted = bool(trunks)
-        self.refused = 0
-        self._known: dict[str, bool] = {}
+def _each_once(routes: list[RouteSettings], at: Key) -> None:
+    seen: set[str] = set()
+    for index, route in enumerate(routes):
+        if route.called in seen:
+            raise mistake_at((*at, index, "called"), f"{route.called} has a route already, which is found first")
+        seen.add(route.called)
 
-    def allows(self, host: str) -> bool:
-        if not self._networks:
-            return True
-        known = self._known.get(host)
-        if known is None:
-            if len(self._known) >= 4096:  # a scan from forged sources must not fill the memory
-                self._known.clear()
-            address = ip_address(host.partition("%")[0])
-            known = self._known[host] = any(address in network for network in self._networks)
-        self.refused += not known
-        return known
+
+def with_absolute_paths(gateway: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The section as it is written, with relative files made absolute, so that it means the same in another folder."""
+    folder = folder.absolute()
+
+    def walk(value: Any, key: str, tls: bool) -> Any:
+        if isinstance(value, dict):
+            return {name: walk(child, str(name), tls or name == "sip_tls") for name, child in value.items()}
+        if isinstance(value, list):
+            return [walk(child, key, tls) for child in value]
+        if isinstance(value, str) and tls and key in _TLS_FILES:
+            return str(folder / value)
+        if isinstance(value, str) and value.startswith(FILE):
+            return FILE + str(folder / value.removeprefix(FILE))
+        return value
+
+    absolute: dict[str, Any] = walk(gateway, "", False)
+    return absolute
+
+
+_TLS_FILES = ("certificate", "key", "ca", "client_ca")
