@@ -1,7 +1,7 @@
 """CallControl: what others may ask of a call's signalling."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -11,8 +11,9 @@ from services.common.rpc import abort, caller_context
 from services.common.telemetry import names
 from services.common.telemetry.trace import tracer
 from services.gateway.live_call import LiveCall
-from services.gateway.signalling import Signalling
 from services.gateway.sip.call import CallStateError
+from services.gateway.sip.uri import format_host_port
+from services.gateway.switchboard import Switchboard
 from tandem.v1 import call_pb2
 from tandem.v1 import gateway_pb2 as pb
 from tandem.v1.gateway_pb2_grpc import CallControlServicer
@@ -23,8 +24,10 @@ Context = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class CallControl(CallControlServicer):
-    def __init__(self, signalling: Signalling) -> None:
-        self._signalling = signalling
+    def __init__(self, board: Switchboard, trunks: Callable[[], list[pb.Trunk]]) -> None:
+        """`trunks` gives the state of each."""
+        self._board = board
+        self._trunks = trunks
 
     async def Refer(self, request: pb.ReferRequest, context: Any) -> pb.ReferResponse:
         live = await self._call(request.call_id, context)
@@ -39,11 +42,11 @@ class CallControl(CallControlServicer):
         return pb.ReferResponse(sip_status=status, reason_phrase=phrase)
 
     async def HangUp(self, request: pb.HangUpRequest, context: Any) -> pb.HangUpResponse:
-        self._signalling.hang_up(await self._call(request.call_id, context), request.reason or "hung up by control")
+        self._board.hang_up(await self._call(request.call_id, context), request.reason or "hung up by control")
         return pb.HangUpResponse()
 
     async def List(self, request: pb.ListRequest, context: Any) -> pb.ListResponse:
-        calls = self._signalling.calls.values()
+        calls = self._board.calls.values()
         return pb.ListResponse(calls=[pb.LiveCall(facts=one.facts, call_time_us=one.call_time()) for one in calls])
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
@@ -60,9 +63,54 @@ class CallControl(CallControlServicer):
         finally:
             live.watchers.discard(events)
 
+    async def Originate(self, request: pb.OriginateRequest, context: Any) -> AsyncIterator[pb.OriginateResponse]:
+        trunk = self._board.signalling.trunks.named(request.trunk)
+        if trunk is None:
+            known = ", ".join(one.name for one in self._board.signalling.trunks)
+            why = f"no trunk {request.trunk!r} in the gateway's settings, only {known}"
+            await abort(context, grpc.StatusCode.NOT_FOUND, why, call_pb2.ERROR_REASON_BAD_REQUEST)
+        if not request.agent:
+            why = "agent is empty: who is to speak?"
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, why, call_pb2.ERROR_REASON_AGENT_INVALID)
+        assert trunk is not None
+        progress: asyncio.Queue[pb.OriginateResponse] = asyncio.Queue()
+        cancel = self._board.outgoing.place(request, trunk, caller_context(context), progress.put_nowait)
+        try:
+            while True:
+                one = await progress.get()
+                yield one
+                if one.WhichOneof("progress") in ("answered", "failed"):
+                    return
+        finally:
+            cancel()
+
+    async def ListTrunks(self, request: pb.ListTrunksRequest, context: Any) -> pb.ListTrunksResponse:
+        return pb.ListTrunksResponse(trunks=self._trunks())
+
+    async def Messages(self, request: pb.MessagesRequest, context: Any) -> pb.MessagesResponse:
+        log = self._board.signalling.log
+        wanted = request.call_id if request.call_id not in ("", "last") else log.last() or ""
+        messages = log.messages(self._board.sip_call_ids.get(wanted, wanted))
+        if not messages:
+            why = f"no SIP message of {wanted!r} is kept here (any more)" if wanted else "no call was heard of yet"
+            await abort(context, grpc.StatusCode.NOT_FOUND, why, call_pb2.ERROR_REASON_CALL_UNKNOWN)
+        return pb.MessagesResponse(
+            messages=[
+                pb.SipMessage(
+                    unix_us=one.unix_us,
+                    sent=one.sent,
+                    transport=one.flow.transport.value,
+                    local=format_host_port(*one.local),
+                    remote=format_host_port(*one.flow.address),
+                    data=one.data,
+                )
+                for one in messages
+            ]
+        )
+
     async def _refer(self, live: LiveCall, target: str, span: Span, context: Any) -> tuple[int, str]:
         try:
-            answered = self._signalling.refer(live, target, span)
+            answered = self._board.refer(live, target, span)
         except CallStateError as error:
             span.end()
             await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), call_pb2.ERROR_REASON_REFER_REFUSED)
@@ -74,7 +122,7 @@ class CallControl(CallControlServicer):
         return await answered
 
     async def _call(self, call_id: str, context: Any) -> LiveCall:
-        live = self._signalling.calls.get(call_id)
+        live = self._board.calls.get(call_id)
         if live is None:
             await abort(
                 context,

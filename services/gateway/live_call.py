@@ -1,6 +1,7 @@
 """A call from its 200 OK to its end, as signalling and CallControl see it."""
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from opentelemetry.context import Context
@@ -8,10 +9,11 @@ from opentelemetry.trace import Span
 
 from services.common.telemetry import names
 from services.common.telemetry.trace import context_from_traceparent, tracer
+from services.gateway.access import Trunk
 from services.gateway.agent_call import AgentCall
-from services.gateway.g711 import Codec
 from services.gateway.media import MediaSession
 from services.gateway.sip.call import Call as SipCall
+from services.gateway.sip.negotiation import MediaNegotiation
 from services.gateway.ticker import now_us
 from tandem.v1 import gateway_pb2 as pb
 from tandem.v1.call_pb2 import CallFacts
@@ -45,14 +47,17 @@ class LiveCall:
 
     sip: SipCall
     facts: CallFacts
+    trunk: Trunk
+    negotiation: MediaNegotiation
     media: MediaSession
     answered_us: int
-    codec: Codec
     agent: AgentCall | None = None
     task: asyncio.Task[None] | None = None
     too_long: asyncio.TimerHandle | None = None
     traceparent: str = ""
-    sdp_version: int = 1
+    slot: Hashable = None
+    """What its slot was taken for, where that is not the SIP call."""
+    outbound: bool = False
     hang_up_reason: str | None = None
     refer: Refer | None = None
     watchers: set[asyncio.Queue[pb.WatchResponse]] = field(default_factory=set)
@@ -88,6 +93,8 @@ class LiveCall:
             names.RTP_PACKETS_SENT: self.media.sender.packets,
             names.RTP_PACKETS_MALFORMED: self.media.counts.malformed,
             names.RTP_PACKETS_FOREIGN: self.media.strangers,
+            names.SRTP_PACKETS_UNAUTHENTIC: self.media.srtp_counts.unauthentic,
+            names.SRTP_PACKETS_REPLAYED: self.media.srtp_counts.replayed,
         }
         if self.agent is not None:
             counts |= {

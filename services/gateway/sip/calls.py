@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
+from services.gateway.sip.alarms import Alarms
 from services.gateway.sip.call import Call, CallState, CallStateError, PendingAck
-from services.gateway.sip.dialog import DialogId
+from services.gateway.sip.dialog import Dialog, DialogId
+from services.gateway.sip.digestclient import DigestClient, credentials_of
 from services.gateway.sip.events import CallEnded, EndReason, Output
-from services.gateway.sip.identity import Identity
+from services.gateway.sip.identity import Identity, Locals
 from services.gateway.sip.inspection import Fields
 from services.gateway.sip.message import Request, Response
+from services.gateway.sip.offeranswer import Carrier
+from services.gateway.sip.outgoing import Client, Outgoing, Way, sends
+from services.gateway.sip.targets import Target
 from services.gateway.sip.transaction import Timers
-from services.gateway.sip.transactionlayer import Indication, Running, TransactionLayer
-from services.gateway.sip.transport import Address, Send
+from services.gateway.sip.transactionlayer import Running, TransactionLayer
+from services.gateway.sip.transport import Flow, Send, numeric_flow
+
+Done = Callable[[int, Response | None, float], list[Output]]
+"""Gets the status of the final response, and the response: None when nobody answered (408) or was reached (503)."""
+# RFC 3261 table 2, RFC 3262 §7, RFC 3428 §4: they set no target.
+_WITHOUT_CONTACT = ("BYE", "PRACK", "MESSAGE", "INFO")
+# Of 2xx that may still be repeated: a re-INVITE or two in 32 s, or a fork.
+_MOST_ACKS = 16
 
 
 class Calls:
     """Which call each dialog and transaction belongs to. `local` and `ids` as in `UserAgent`."""
 
-    def __init__(self, local: Address, timers: Timers, ids: Callable[[], str]) -> None:
+    def __init__(self, local: Locals, timers: Timers, ids: Callable[[], str]) -> None:
         self.identity = Identity(local, ids)
         self.layer = TransactionLayer(timers, ids)
+        self.client = Client(self.identity, self.layer)
+        self.alarms = Alarms()
         self.dialogs: dict[DialogId, Call] = {}
         self.invites: dict[Running, Call] = {}
-        """INVITE and re-INVITE transactions without a final response."""
-        self.requests: dict[Running, tuple[Call, str]] = {}
-        """BYE and REFER that wait for theirs, with the method."""
+        """INVITE and re-INVITE transactions of the peers without a final response."""
         self.repeating: dict[Running, Call] = {}
+        self.on_alarm: Callable[[Call, float], list[Output]] = lambda call, now: []
+        """What is done when a call's alarm goes off; the user agent puts it in."""
 
     @property
     def held(self) -> int:
-        tables = (self.dialogs, self.invites, self.requests, self.repeating)
-        return self.layer.held + sum(len(table) for table in tables)
+        tables = (self.dialogs, self.invites, self.repeating)
+        return self.layer.held + self.client.held + self.alarms.held + sum(len(table) for table in tables)
 
     def of(self, request: Request) -> Call | None:
         """The call whose dialog a request names (§12.2.2)."""
         return self.dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
 
-    # Messages
+    # Responses
 
     def respond(
         self, running: Running, request: Request, status: int, now: float, fields: Fields = (), tag: str | None = None
@@ -45,34 +59,110 @@ class Calls:
         return self.reply(running, self.identity.response(request, status, fields, tag), now)
 
     def reply(self, running: Running, response: Response, now: float) -> list[Output]:
-        return _sends(self.layer.respond(running, response, now))
+        return sends(self.layer.respond(running, response, now))
 
-    def accept(
-        self, call: Call, running: Running, request: Request, sdp: bytes, now: float, initial: bool
-    ) -> list[Output]:
-        """200 OK to an INVITE (`initial`) or re-INVITE, repeated until its ACK (§13.3.1.4)."""
-        del self.invites[running]
-        response = self.identity.dialog_response(request, 200, call.dialog.local_tag, sdp)
-        repeating = self.layer.repeat(response, running.destination, now)
+    def answered(self, call: Call, running: Running, response: Response, now: float, initial: bool) -> list[Output]:
+        """A 200 to an INVITE (`initial`) or re-INVITE, repeated until its ACK (§13.3.1.4)."""
+        self.invites.pop(running, None)
+        call.exchange.invite_closed(success=True)
+        repeating = self.layer.repeat(response, running.flow, now)
         self.repeating[repeating] = call
-        delayed = not request.body.strip()
-        call.acks[request.cseq.number] = PendingAck(repeating, delayed, initial)
+        call.acks[response.cseq.number] = PendingAck(repeating, call.exchange.offer is not None, initial)
         return self.reply(running, response, now)
-
-    def request(self, call: Call, method: str, now: float, fields: Fields = ()) -> list[Output]:
-        request = self.identity.request(call.dialog, method, fields)
-        running, items = self.layer.request(request, call.dialog.next_hop() or call.peer, now)
-        self.requests[running] = (call, method)
-        return _sends(items)
 
     def final(self, call: Call, status: int, fields: Fields = (), reason: str | None = None) -> Response:
         """A final response to the call's first INVITE."""
         return self.identity.response(call.request, status, fields, call.dialog.local_tag, reason)
 
+    # Requests
+
+    def way(self, call: Call, dialog: Dialog) -> Way:
+        """Where a request inside `dialog` goes: its next hop; but a peer behind NAT is where its messages come from,
+        and one that came on a connection is at its other end (RFC 5923)."""
+        hop = dialog.next_hop()
+        direct = numeric_flow(hop)
+        last = call.flow
+        if not dialog.route_set and call.behind_nat:
+            return last
+        if last.connection and (not dialog.route_set or (direct and direct.address[0] == last.address[0])):
+            address = direct.address if direct and direct.transport is last.transport else last.address
+            return Flow(last.transport, address, last.connection)
+        return hop if direct is None else direct
+
+    def request(
+        self,
+        call: Call,
+        method: str,
+        now: float,
+        done: Done,
+        fields: Fields = (),
+        body: bytes = b"",
+        dialog: Dialog | None = None,
+    ) -> list[Output]:
+        """A request inside the call's dialog (or `dialog`, one of its forks); `done` gets its end, once."""
+        inside = dialog or call.dialog
+
+        def build(flow: Flow, credentials: Fields) -> Request:
+            contact = [] if method in _WITHOUT_CONTACT else [("Contact", self.identity.contact(flow))]
+            return inside.request(method, self.identity.via(flow), [*contact, *fields, *credentials], body)
+
+        def answered(response: Response, now: float) -> list[Output]:
+            return done(response.status, response, now) if response.status >= 200 else []
+
+        outgoing = Outgoing(build, answered, lambda status, now: done(status, None, now), self.digest(call))
+        return self.client.start(outgoing, self.way(call, inside), now, call.flow)
+
+    def acknowledge(self, call: Call, response: Response, now: float, sdp: bytes = b"") -> list[Output]:
+        """The ACK to a 2xx that answers an INVITE of ours; again for one that comes again (§13.2.2.4)."""
+        number, tag = response.cseq.number, response.to.tag or ""
+        known = call.sent_acks.get((number, tag))
+        if known is not None:
+            return [known]
+        dialog = call.dialog if tag == call.dialog.remote_tag else Dialog.of_client(call.request, response)
+        fields = [*(() if call.invite_sent is None else credentials_of(call.invite_sent))]
+        if sdp:
+            fields.append(("Content-Type", "application/sdp"))
+
+        def send(targets: Sequence[Target], now: float) -> list[Output]:
+            if not targets:
+                return []
+            flow, name = targets[0].flow, targets[0].server_name
+            ack = dialog.ack(number, self.identity.via(flow), fields, sdp)
+            sent = call.sent_acks[number, tag] = Send(ack.encode(), flow, name)
+            while len(call.sent_acks) > _MOST_ACKS:
+                call.sent_acks.pop(next(iter(call.sent_acks)))
+            return [sent]
+
+        return self.client.locate(self.way(call, dialog), now, send, call.flow)
+
+    def digest(self, call: Call) -> DigestClient | None:
+        if call.digest is None and call.profile.credentials is not None:
+            call.digest = DigestClient([call.profile.credentials], self.identity.token)
+        return call.digest
+
+    # Timers
+
+    def arm(self, call: Call) -> None:
+        """Has `call.alarm` go off at the earliest deadline of the call's machines."""
+        if call.alarm is not None:
+            call.alarm.cancel()
+            call.alarm = None
+        machines = (call.provisionals, call.timer, call.subscription)
+        deadlines = [at for machine in machines if machine is not None if (at := machine.next_deadline()) is not None]
+        if deadlines:
+            call.alarm = self.alarms.set(min(deadlines), lambda now: self.on_alarm(call, now))
+
     # Ends
 
     def hang_up(self, call: Call, now: float, fields: Fields = ()) -> list[Output]:
-        return [*self.close(call, now), *self.request(call, "BYE", now, fields)]
+        """BYE; the dialog stays until it is answered."""
+        outputs = self.close(call, now)
+
+        def done(status: int, response: Response | None, now: float) -> list[Output]:
+            self.forget(call)
+            return []
+
+        return [*outputs, *self.request(call, "BYE", now, done, fields)]
 
     def end_early(self, call: Call, refused: Response, now: float, why: EndReason, detail: str = "") -> list[Output]:
         """Gives `refused` to the INVITE of a call that was never answered."""
@@ -80,17 +170,24 @@ class Calls:
         call.invite = None
         call.state = CallState.ENDED
         del self.invites[invite]
+        outputs = self.reject_offer(call, 487, now)
+        if call.provisionals is not None:
+            call.provisionals.stop()
+        self._stop_timers(call)
         self.forget(call)
-        outputs = self.reply(invite, refused, now)
+        outputs += self.reply(invite, refused, now)
         return [*outputs, CallEnded(call, why is EndReason.CANCELLED, why, detail)]
 
-    def reject_reinvite(self, call: Call, status: int, now: float, fields: Fields = ()) -> list[Output]:
-        """Refuses the pending re-INVITE; [] when there is none."""
-        if call.reinvite is None:
+    def reject_offer(self, call: Call, status: int, now: float, fields: Fields = ()) -> list[Output]:
+        """Refuses the pending offer; [] when there is none."""
+        if call.offered is None:
             return []
-        running, request = call.reinvite
-        call.reinvite = None
-        del self.invites[running]
+        running, request = call.offered.running, call.offered.request
+        call.offered = None
+        if self.invites.pop(running, None) is not None:
+            call.exchange.invite_closed(success=False)
+        else:
+            call.exchange.failed(Carrier(request.method))
         return self.respond(running, request, status, now, fields)
 
     def close(self, call: Call, now: float) -> list[Output]:
@@ -100,7 +197,9 @@ class Calls:
         for pending in call.acks.values():
             self.stop(pending.repeating)
         call.acks.clear()
-        return self.reject_reinvite(call, 487, now)
+        call.outbound = None
+        self._stop_timers(call)
+        return self.reject_offer(call, 487, now)
 
     def stop(self, repeating: Running) -> None:
         """No more of a 200 that was acknowledged, or whose call is over."""
@@ -116,7 +215,9 @@ class Calls:
             raise CallStateError(f"{call!r}: {command} needs a call without final response")
         return call.invite
 
-
-def _sends(items: Iterable[Send | Indication]) -> list[Output]:
-    """What we send ourselves indicates nothing: responses and timers come through `receive` and `expire`."""
-    return [item for item in items if isinstance(item, Send)]
+    def _stop_timers(self, call: Call) -> None:
+        call.timer.stop()
+        call.subscription = None
+        if call.alarm is not None:
+            call.alarm.cancel()
+            call.alarm = None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.gateway.sip.header import Headers
 from services.gateway.sip.message import Request, Response
 from services.gateway.sip.transaction import Action, SetTimer, TimedOut, Timers, Transmit
-from services.gateway.sip.uri import NameAddr, SipUri, UriError
+from services.gateway.sip.uri import NameAddr, SipUri
 
 DialogId = tuple[str, str, str]
 """Call-ID, local tag, remote tag (empty when the peer is of RFC 2543 and has none, §12.1.1)."""
@@ -40,7 +39,8 @@ class Dialog:
             remote=request.headers.get("From") or "",
             local_tag=local_tag,
             remote_tag=request.from_.tag or "",
-            remote_target=request.contacts[0].uri,
+            # RFC 2543 §6.13 let an INVITE go without Contact.
+            remote_target=request.contacts[0].uri if request.contacts else request.from_.uri,
             route_set=request.record_route,
             local_cseq=0,
             remote_cseq=request.cseq.number,
@@ -48,7 +48,7 @@ class Dialog:
 
     @classmethod
     def of_client(cls, request: Request, response: Response) -> Dialog:
-        """§12.1.2: from the response to an INVITE of ours; its Record-Route is taken in reverse."""
+        """§12.1.2: from a response to an INVITE of ours; its Record-Route is taken in reverse."""
         return cls(
             call_id=request.call_id,
             local=request.headers.get("From") or "",
@@ -60,6 +60,11 @@ class Dialog:
             local_cseq=request.cseq.number,
             remote_cseq=None,
         )
+
+    @classmethod
+    def half(cls, call_id: str, local: str, local_tag: str, target: str, cseq: int) -> Dialog:
+        """What an INVITE of ours is built from, before a response makes a dialog of it (§8.1.1)."""
+        return cls(call_id, local, f"<{target}>", local_tag, "", target, [], cseq, None)
 
     @property
     def id(self) -> DialogId:
@@ -73,23 +78,30 @@ class Dialog:
         self.remote_cseq = request.cseq.number
         return True
 
+    def refresh(self, message: Request | Response) -> None:
+        """§12.2.1.2, §12.2.2: an INVITE or UPDATE and its 2xx may say where the peer is now."""
+        if message.contacts:
+            self.remote_target = message.contacts[0].uri
+
     def request(self, method: str, via: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
         """§12.2.1.1: the next request inside the dialog (any method but ACK and CANCEL)."""
         self.local_cseq += 1
+        return self._build(method, self.local_cseq, via, headers, body)
+
+    def ack(self, cseq: int, via: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
+        """§13.2.2.4: the ACK to a 2xx, with the CSeq number of its INVITE."""
+        return self._build("ACK", cseq, via, headers, body)
+
+    def next_hop(self) -> str:
+        """URI of the one who gets our requests first: a proxy, or the peer."""
+        return NameAddr.parse(self.route_set[0]).uri if self.route_set else self.remote_target
+
+    def _build(self, method: str, cseq: int, via: str, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
         uri, routes = self._route()
         fields = [("Via", via), ("Max-Forwards", "70"), *(("Route", route) for route in routes)]
         fields += [("From", self.local), ("To", self.remote), ("Call-ID", self.call_id)]
-        fields += [("CSeq", f"{self.local_cseq} {method}"), *headers]
+        fields += [("CSeq", f"{cseq} {method}"), *headers]
         return Request(method, uri, Headers(fields), body)
-
-    def next_hop(self) -> tuple[str, int] | None:
-        """Where requests go; None when that is a name: the core does not ask the DNS."""
-        uri = NameAddr.parse(self.route_set[0]).uri if self.route_set else self.remote_target
-        try:
-            parsed = SipUri.parse(uri)
-            return str(ipaddress.ip_address(parsed.host)), parsed.port or 5060
-        except (UriError, ValueError):
-            return None
 
     def _route(self) -> tuple[str, list[str]]:
         if not self.route_set:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from services.gateway.sip.header import HeaderError
 from services.gateway.sip.message import Request
 from services.gateway.sip.uri import SipUri, UriError, scheme_of
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "NOTIFY")
+METHODS = (
+    "INVITE",
+    "ACK",
+    "CANCEL",
+    "BYE",
+    "OPTIONS",
+    "PRACK",
+    "UPDATE",
+    "INFO",
+    "MESSAGE",
+    "REFER",
+    "NOTIFY",
+)
 ALLOW = ("Allow", ", ".join(METHODS))
-SUPPORTED = ("Supported", "")
-"""No extension needs the peer's consent yet."""
 
 Fields = Sequence[tuple[str, str]]
 
 
-def refusal(request: Request, merged: bool) -> tuple[int, Fields] | None:
-    """Status and headers to refuse with, or None. Not for ACK and CANCEL, which are never refused so."""
+def refusal(request: Request, merged: bool, understood: Collection[str]) -> tuple[int, Fields] | None:
+    """Status and headers to refuse with, or None. Not for ACK and CANCEL, which are never refused so.
+
+    `understood`: the option tags that a Require may name.
+    """
     if merged:
         return 482, ()
     in_dialog = request.to.tag is not None
@@ -30,7 +43,7 @@ def refusal(request: Request, merged: bool) -> tuple[int, Fields] | None:
             return 416, ()
         if scheme != "tel":
             SipUri.parse(request.uri)
-        required = request.headers.values("Require")
+        required = [tag for tag in request.headers.values("Require") if tag.lower() not in understood]
     except (UriError, HeaderError):
         return 400, ()
     if request.method not in METHODS:

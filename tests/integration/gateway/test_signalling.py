@@ -209,7 +209,7 @@ async def test_a_taken_port_is_one_line(gateway, tmp_path) -> None:
     assert ended.returncode == 2
     assert ended.stderr == (
         f"gateway: cannot listen on {address} for SIP (UDP): Address already in use; "
-        "end what listens there, or set gateway.sip_address\n"
+        "end what listens there, or set another address\n"
     )
 
 
@@ -234,7 +234,7 @@ async def test_a_defect_while_a_call_is_set_up_costs_this_call_only(gateway, mon
     running = await gateway(max_calls=1)
     phone = await running.telephone()
     with monkeypatch.context() as patched:
-        patched.setattr("services.gateway.signalling.MediaSession.start", lambda _: 1 / 0)
+        patched.setattr("services.gateway.switchboard.MediaSession.start", lambda _: 1 / 0)
         assert await phone.invite("echo") == 200
         await phone.incoming("BYE", 1)
     assert await (await _again(phone)).invite("echo") == 200

@@ -7,8 +7,10 @@ from itertools import count
 import pytest
 
 from services.gateway.sip.call import Call
-from services.gateway.sip.events import CallEnded, IncomingCall, Output, Send
+from services.gateway.sip.events import CallEnded, IncomingCall, Output
 from services.gateway.sip.message import Request, Response, parse
+from services.gateway.sip.profile import ANYONE
+from services.gateway.sip.transport import Flow, Send, Transport
 from services.gateway.sip.useragent import UserAgent
 
 OURS = ("192.0.2.1", 5060)
@@ -22,8 +24,11 @@ class Line:
 
     def __init__(self) -> None:
         numbers = count(1)
-        self.agent = UserAgent(OURS, ids=lambda: f"id{next(numbers)}")
+        self.agent = UserAgent(
+            {(Transport.UDP, 4): [OURS], (Transport.TCP, 4): [OURS]}, ids=lambda: f"id{next(numbers)}"
+        )
         self.now = 0.0
+        self.profile = ANYONE
         self.sent: list[Send] = []
         self.sent_at: list[float] = []
         self.events: list[Output] = []
@@ -44,7 +49,10 @@ class Line:
         return outputs
 
     def receive(self, data: bytes, source: tuple[str, int] = THEIRS) -> list[Output]:
-        return self.keep(self.agent.receive(data, source, self.now))
+        """A datagram from `source`; the agent tries every new call at once, as its user does."""
+        outputs = self.agent.receive(data, Flow(Transport.UDP, source), self.now, self.profile)
+        tries = [self.agent.trying(one.call, self.now) for one in outputs if isinstance(one, IncomingCall)]
+        return self.keep([*(sent for sends in tries for sent in sends), *outputs])
 
     def run(self, until: float) -> None:
         """Lets the clock go to `until`, firing each timer at its time."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from services.gateway.sip.events import LookUp
+
 if TYPE_CHECKING:
     from tests.unit.gateway.sip.conftest import Line
 
@@ -25,7 +27,7 @@ def test_responses_go_back_where_they_came_from(
     data = line.request("OPTIONS", branch="z9hG4bKv")
     data = data.replace(b"198.51.100.7:5060;branch=z9hG4bKv;rport", via.encode())
     line.receive(data, ("203.0.113.5", 9999))
-    assert line.sent[0].destination == destination
+    assert line.sent[0].flow.address == destination
     assert (line.messages[0].headers.get("Via") or "").endswith(via.removesuffix(";rport") + marked)
 
 
@@ -37,7 +39,7 @@ def test_every_via_and_record_route_is_copied(line: Line) -> None:
     assert line.messages[-1].record_route == ["<sip:192.0.2.7;lr>"]
     line.ack()
     line.keep(line.agent.bye(line.call, line.now))
-    assert line.sent[-1].destination == ("192.0.2.7", 5060)
+    assert line.sent[-1].flow.address == ("192.0.2.7", 5060)
     assert line.requests[0].headers.get("Route") == "<sip:192.0.2.7;lr>"
 
 
@@ -50,11 +52,16 @@ def test_an_rfc_2543_caller_without_branch(line: Line) -> None:
     assert line.statuses == [100, 100, 200, 487]
 
 
-def test_a_contact_that_is_a_name_is_reached_where_the_invite_came_from(line: Line, sdp_offer: bytes) -> None:
+def test_a_contact_that_is_a_name_leading_nowhere(
+    line: Line, sdp_offer: bytes
+) -> None:
     data = line.request("INVITE", body=sdp_offer).replace(b"<sip:ada@198.51.100.7:5062>", b"sip:ada@pbx.example.com")
     line.receive(data, ("198.51.100.7", 5099))
     line.answer()
     line.ack()
     line.keep(line.agent.bye(line.call, line.now))
+    lookup = next(event for event in line.events if isinstance(event, LookUp))
+    assert (lookup.uri, line.requests) == ("sip:ada@pbx.example.com", [])
+    line.keep(line.agent.looked_up(lookup.token, [], line.now))
     assert line.requests[0].uri == "sip:ada@pbx.example.com"
-    assert line.sent[-1].destination == ("198.51.100.7", 5099)
+    assert line.sent[-1].flow.address == ("198.51.100.7", 5099)

@@ -16,7 +16,7 @@ def test_our_bye(line: Line) -> None:
     assert line.events == [CallEnded(line.established, False, EndReason.LOCAL_BYE)]
     (bye,) = line.requests
     assert (bye.method, bye.uri) == ("BYE", "sip:ada@198.51.100.7:5062")
-    assert line.sent[-1].destination == ("198.51.100.7", 5062)
+    assert line.sent[-1].flow.address == ("198.51.100.7", 5062)
     assert (bye.from_.tag, bye.to.tag, bye.headers.get("Reason")) == (line.to_tag, "theirs", "SIP;cause=200")
     line.respond(bye, 200)
     assert line.agent.bye(line.established, line.now) == []

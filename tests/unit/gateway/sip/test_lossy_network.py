@@ -89,7 +89,7 @@ def test_any_network(new_line: type[Line], sdp_offer: bytes, fates: list[str], m
         elif move == "reinvite":
             network.carry(line.request("INVITE", body=sdp_offer, to_tag=line.to_tag or "none"))
             if any(isinstance(event, Reoffered) for event in line.events):
-                line.keep(line.agent.answer_reinvite(call, sdp_offer, line.now))
+                line.keep(line.agent.answer_offer(call, sdp_offer, line.now))
         elif move == "notify":
             extra = "Event: refer\r\nSubscription-State: active"
             network.carry(line.request("NOTIFY", body=b"SIP/2.0 200 OK", extra=extra, content_type="message/sipfrag"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from services.gateway.sip.inspection import ALLOW
 from services.gateway.sip.message import Response
 
 if TYPE_CHECKING:
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("method", "options", "status", "header"),
     [
-        ("SUBSCRIBE", {}, 405, ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")),
-        ("FOO", {}, 405, ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")),
-        ("INVITE", {"extra": "Require: 100rel, timer"}, 420, ("Unsupported", "100rel, timer")),
+        ("SUBSCRIBE", {}, 405, ALLOW),
+        ("FOO", {}, 405, ALLOW),
+        ("INVITE", {"extra": "Require: 100rel, tea"}, 420, ("Unsupported", "tea")),
         ("INVITE", {"uri": "http://example.com"}, 416, None),
         ("INVITE", {"uri": "sip:@"}, 400, None),
         ("INVITE", {"to_tag": "gone"}, 481, None),
         ("BYE", {"to_tag": "gone"}, 481, None),
         ("BYE", {}, 481, None),
         ("NOTIFY", {}, 481, None),
-        ("OPTIONS", {}, 200, ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY")),
+        ("OPTIONS", {}, 200, ALLOW),
         ("OPTIONS", {}, 200, ("Accept", "application/sdp")),
-        ("OPTIONS", {}, 200, ("Supported", "")),
+        ("OPTIONS", {}, 200, ("Supported", "100rel, timer, replaces, norefersub")),
     ],
 )
 def test_outside_a_call(
@@ -80,7 +81,6 @@ def test_an_old_cseq_in_the_dialog(line: Line) -> None:
         (b"From:", b"X-From:", []),
         (b"Via:", b"X-Via:", []),
         (b"To: <sip:echo@192.0.2.1>", b'To: "echo <sip:echo@192.0.2.1>', [400]),
-        (b"Contact:", b"X-Contact:", [400]),
         (b"Max-Forwards: 70", b"Max-Forwards: many", [400]),
         (b"Max-Forwards: 70", b"Max-Forwards 70", [400]),
         (b"SIP/2.0\r\nVia", b"SIP/7.0\r\nVia", [505]),
