@@ -23,7 +23,7 @@ CALL_OPTIONS := $(if $(JSON),--json) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(O
 UP_OPTIONS := $(if $(SETTINGS),--settings $(SETTINGS)) $(if $(NATS),--nats $(NATS)) $(if $(PORTS),--ports $(PORTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup call up run test test-unit check protos lock bench clean
+.PHONY: help setup call up run test test-unit test-sip check protos lock bench clean fuzz-sip
 
 help: ## this list
 	@echo "make call is the main job: it sets up, brings Tandem up, rings it and books an appointment."
@@ -45,6 +45,9 @@ test: $(STAMP) ## unit and integration tests, and a whole call with the real mod
 test-unit: $(STAMP) ## the fast ones: pure, in virtual time
 	@$(RUN) $(BIN)/python -m pytest tests/unit $(ARGS)
 
+test-sip: $(STAMP) ## sipp plays carriers against real gateways, and docs/telephony/conformance.md says how it went
+	@$(RUN) $(BIN)/python -m tests.sip $(ARGS)
+
 check: $(STAMP) ## ruff, mypy, buf lint and breaking, generated code up to date
 	@$(RUN) $(BIN)/ruff check .
 	@$(RUN) $(BIN)/ruff format --check .
@@ -60,6 +63,9 @@ check: $(STAMP) ## ruff, mypy, buf lint and breaking, generated code up to date
 
 protos: $(STAMP) ## generate tandem/v1 from protos/
 	@export PATH="$(TOOLS)" && $(RUN) protos/generate
+
+fuzz-sip: $(STAMP) ## a million broken SIP messages against the parser and the user agent (ARGS='--seed 7')
+	@$(RUN) $(BIN)/python -m tests.fuzz.sip --messages 1000000 $(ARGS)
 
 bench: $(STAMP) ## latency at the caller's ear, one JSON object on stdout (ARGS='--calls 1,2,4 --repeat 3')
 	@$(RUN) $(BIN)/tandem models fetch --yes

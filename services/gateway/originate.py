@@ -24,6 +24,7 @@ from services.gateway.sip.events import CallAnswered, CallEnded, EndReason, Prog
 from services.gateway.sip.negotiation import MediaNegotiation, Negotiated
 from services.gateway.sip.sdp import SdpError
 from services.gateway.sip.transport import Flow, Transport, numeric_flow
+from services.gateway.sip.uri import SipUri, UriError
 from services.gateway.sip.usertouser import user_to_user
 from services.gateway.takeover import request_uri
 from services.gateway.ticker import now_us
@@ -59,6 +60,7 @@ class Placing:
     early: MediaSession | None = None
     media: Negotiated | None = None
     timer: asyncio.TimerHandle | None = None
+    redirected: bool = False
     gave_up: pb.OriginateFailure.ValueType = pb.ORIGINATE_FAILURE_UNSPECIFIED
 
 
@@ -126,7 +128,7 @@ class OutgoingCalls:
         if self._board.takeovers.failed(ended):
             return
         placing = self._placing.pop(ended.call, None)
-        if placing is None:
+        if placing is None or self._redirected(placing, ended):
             return
         self._close(placing)
         self._board.admission.free(placing)
@@ -134,6 +136,28 @@ class OutgoingCalls:
         reason = ended.detail or pb.OriginateFailure.Name(failure).removeprefix("ORIGINATE_FAILURE_").lower()
         logger().info("originate_failed", call_id=placing.call_id, status=ended.status, why=reason)
         placing.tell(_failed(failure, ended.status, reason))
+
+    def _redirected(self, placing: Placing, ended: CallEnded) -> bool:
+        """A 3xx is followed once, and within the trunk: what may not be called may not be redirected to either."""
+        if not ended.contact or placing.redirected or placing.gave_up:
+            return False
+        try:
+            contact = SipUri.parse(ended.contact)
+        except UriError:
+            return False
+        target = placing.trunk.settings.target or ""
+        here = SipUri.parse(target).host if target else ""
+        if contact.host != here and self._signalling.trunks.of(contact.host) is not placing.trunk:
+            return False
+        admitted = self._board.caps[placing.trunk.name].admit(contact.user, self._signalling.now())
+        if isinstance(admitted, OutboundRefused):
+            logger().warning("redirect_refused", call_id=placing.call_id, why=admitted.value)
+            return False
+        if placing.early is not None:
+            return False  # its RTP port is in use: not worth another
+        placing.redirected, placing.number = True, admitted.number
+        self._invite(placing, ended.contact if contact.host != here else target, ended.call)
+        return True
 
     def arm_caps(self, trunk: str) -> None:
         """Running calls end when the day's minutes are used up."""
@@ -163,7 +187,7 @@ class OutgoingCalls:
             return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FORBIDDEN, reason=reason)
         return placed.number
 
-    def _invite(self, placing: Placing, target: str) -> None:
+    def _invite(self, placing: Placing, target: str, redirected: SipCall | None = None) -> None:
         request = placing.request
         headers: list[tuple[str, str]] = []
         if request.HasField("user_to_user"):
@@ -177,12 +201,14 @@ class OutgoingCalls:
             way=target,
             profile=self._signalling.profile(placing.trunk),
             headers=headers,
+            redirected=redirected,
         )
         placing.call = call
         self._placing[call] = placing
         placing.span.set_attribute(names.SIP_CALL_ID, call.dialog.call_id)
-        placed = pb.OriginatePlaced(call_id=placing.call_id, sip_call_id=call.dialog.call_id)
-        placing.tell(pb.OriginateResponse(placed=placed))
+        if not placing.redirected:
+            placed = pb.OriginatePlaced(call_id=placing.call_id, sip_call_id=call.dialog.call_id)
+            placing.tell(pb.OriginateResponse(placed=placed))
         self._signalling.carry_out(outputs)
 
     def _progress(self, placing: Placing, event: Progress) -> None:

@@ -87,6 +87,8 @@ class Switchboard:
         self.live: dict[SipCall, LiveCall] = {}
         self.sip_call_ids: OrderedDict[str, str] = OrderedDict()
         """Of the latest calls by our id, for who looks for their messages later."""
+        self.call_over: Callable[[CallEnded], None] = lambda ended: None
+        """Told of every call's end, while `live` still has it; who watches the trunks puts it in."""
         self._ticker = ticker
         self._make_agent = make_agent
         self._rtp_ports: dict[int, RtpPorts] = {}
@@ -244,7 +246,16 @@ class Switchboard:
                 self.incoming.incoming(event)
             case ProvisionalAcknowledged():
                 self.incoming.acknowledged(event)
-            case CallConfirmed(call, answer) | ReofferConfirmed(call, answer) | ReofferAnswered(call, answer):
+            case CallConfirmed(call, answer, missing):
+                self._confirmed(call, answer)
+                live = self.live.get(call)
+                if missing and live is not None:
+                    self.hang_up(live, "no SDP answer")
+            case ReofferConfirmed(call, answer, missing):
+                self._confirmed(call, answer)
+                if missing and call in self.live:
+                    self.live[call].negotiation.rejected()
+            case ReofferAnswered(call, answer):
                 self._confirmed(call, answer)
             case Reoffered():
                 self._reoffered(event)
@@ -302,6 +313,7 @@ class Switchboard:
             self.incoming.renegotiated(reoffer.call, media)
 
     def _ended(self, ended: CallEnded) -> None:
+        self.call_over(ended)
         self.admission.free(ended.call)
         self.incoming.ended(ended)
         self.outgoing.ended(ended)

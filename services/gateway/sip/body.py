@@ -13,6 +13,9 @@ _STATUS_LINE = re.compile(rb"\s*SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?", re.IG
 _NESTING = re.compile(rb"content-type:\s*(?:multipart|message)/", re.IGNORECASE)
 _MOST_NESTED = 8
 _MOST_BOUNDARIES = 64
+_REQUIRED = re.compile(r";\s*handling\s*=\s*\"?required\b", re.IGNORECASE)
+# What SIP-I carriers put beside the SDP, required or not: a call does not need it.
+_IGNORED = ("application/isup", "application/qsig")
 _OPTIONAL = re.compile(r";\s*handling\s*=\s*\"?optional\b", re.IGNORECASE)
 
 
@@ -40,6 +43,9 @@ def session_description(message: Message) -> bytes | None:
         head = f"Content-Type: {message.headers.get('Content-Type')}\r\n\r\n".encode("utf-8", "surrogateescape")
         parts = [part for part in email.message_from_bytes(head + message.body).walk() if not part.is_multipart()]
     for part in parts:
+        if _REQUIRED.search(str(part["Content-Disposition"] or "")) and not _known(part):
+            raise UnsupportedBody(f"{part.get_content_type()} with handling=required")
+    for part in parts:
         payload = part.get_payload(decode=True)
         if part.get_content_type() == "application/sdp" and _describes_session(part) and isinstance(payload, bytes):
             return payload
@@ -51,6 +57,10 @@ def session_description(message: Message) -> bytes | None:
 
 def _bounded(body: bytes) -> bool:
     return len(_NESTING.findall(body)) <= _MOST_NESTED and body.count(b"\n--") <= _MOST_BOUNDARIES
+
+
+def _known(part: email.message.Message) -> bool:
+    return part.get_content_type() in ("application/sdp", *_IGNORED)
 
 
 def _describes_session(part: email.message.Message) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from services.gateway.sip.header import Headers
 from services.gateway.sip.message import Request, Response
 from services.gateway.sip.transaction import Action, SetTimer, TimedOut, Timers, Transmit
-from services.gateway.sip.uri import NameAddr, SipUri
+from services.gateway.sip.uri import NameAddr, SipUri, without_headers
 
 DialogId = tuple[str, str, str]
 """Call-ID, local tag, remote tag (empty when the peer is of RFC 2543 and has none, §12.1.1)."""
@@ -101,7 +101,7 @@ class Dialog:
         fields = [("Via", via), ("Max-Forwards", "70"), *(("Route", route) for route in routes)]
         fields += [("From", self.local), ("To", self.remote), ("Call-ID", self.call_id)]
         fields += [("CSeq", f"{cseq} {method}"), *headers]
-        return Request(method, uri, Headers(fields), body)
+        return Request(method, without_headers(uri), Headers(fields), body)
 
     def _route(self) -> tuple[str, list[str]]:
         if not self.route_set:

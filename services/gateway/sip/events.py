@@ -61,10 +61,12 @@ class ProvisionalAcknowledged:
 
 @dataclass(frozen=True, slots=True)
 class CallConfirmed:
-    """The ACK to our 200 came. `sdp_answer` is set when the 200 carried the offer (delayed offer)."""
+    """The ACK to our 200 came. `sdp_answer` is set when the 200 carried the offer (delayed offer); `answer_missing`:
+    it should have been there."""
 
     call: Call
     sdp_answer: bytes | None
+    answer_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class CallEnded:
 
     Comes at once with the output of `bye` and `reject` too, so that one handler frees a call in all cases.
     `detail` is the peer's Reason header (RFC 3326), or the phrase of its refusal; `status` the final response that
-    ended a call of ours, 0 when none did.
+    ended a call of ours, 0 when none did; `contact` where a 3xx sends us.
     """
 
     call: Call
@@ -82,6 +84,7 @@ class CallEnded:
     reason: EndReason
     detail: str = ""
     status: int = 0
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,11 @@ class Reoffered:
 
 @dataclass(frozen=True, slots=True)
 class ReofferConfirmed:
-    """The ACK to our 200 to a re-INVITE; `sdp_answer` as in `CallConfirmed`."""
+    """The ACK to our 200 to a re-INVITE; `sdp_answer` and `answer_missing` as in `CallConfirmed`."""
 
     call: Call
     sdp_answer: bytes | None
+    answer_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ METHODS = (
     "REFER",
     "NOTIFY",
 )
+# Known, and not ours to serve; what nobody knows is 501 (RFC 3261 §21.5.2).
+_OTHERS = ("REGISTER", "SUBSCRIBE", "PUBLISH")
+# §8.2.3: an INVITE that takes none of these cannot be answered.
+_OUR_ANSWERS = ("application/sdp", "application/*", "*/*")
 ALLOW = ("Allow", ", ".join(METHODS))
 
 Fields = Sequence[tuple[str, str]]
@@ -33,10 +37,6 @@ def refusal(request: Request, merged: bool, understood: Collection[str]) -> tupl
     """
     if merged:
         return 482, ()
-    in_dialog = request.to.tag is not None
-    # A BYE that used up its hops has still arrived: refusing it would leave the call standing.
-    if request.max_forwards == 0 and not in_dialog:
-        return 483, ()
     try:
         scheme = scheme_of(request.uri)
         if scheme not in ("sip", "sips", "tel"):
@@ -44,10 +44,13 @@ def refusal(request: Request, merged: bool, understood: Collection[str]) -> tupl
         if scheme != "tel":
             SipUri.parse(request.uri)
         required = [tag for tag in request.headers.values("Require") if tag.lower() not in understood]
+        accepted = [value.partition(";")[0].strip().lower() for value in request.headers.values("Accept")]
     except (UriError, HeaderError):
         return 400, ()
     if request.method not in METHODS:
-        return 405, (ALLOW,)
+        return 405 if request.method in _OTHERS else 501, (ALLOW,)
     if required:
         return 420, (("Unsupported", ", ".join(required)),)
+    if request.method == "INVITE" and accepted and not any(one in _OUR_ANSWERS for one in accepted):
+        return 406, ()
     return None

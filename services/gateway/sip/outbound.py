@@ -33,4 +33,6 @@ class Outbound:
     forks: dict[str, Fork] = field(default_factory=dict)
     ringing: bool = False
     """A provisional response came: a CANCEL may go out (§9.1)."""
+    heard: bool = False
+    """An early dialog has sent SDP."""
     cancelled: bool = False

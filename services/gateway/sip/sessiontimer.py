@@ -143,7 +143,7 @@ class SessionNegotiation:
         if self.policy.mode is SessionTimerMode.OFF:
             return None
         knows_timer = supports(request, "timer")
-        min_se = max(_seconds(request.headers, "Min-SE") or 0, _LEAST_MIN_SE_S)
+        min_se = _seconds(request.headers, "Min-SE") or min(_LEAST_MIN_SE_S, self.policy.min_se_s)
         asked, refresher = _session_expires(request.headers)
         if asked is not None:
             # Without "timer" a proxy wrote the field, and the UAC would not know what to do about a 422.

@@ -231,8 +231,6 @@ class TransactionLayer:
         request = error.request
         if request is None or request.method == "ACK":
             return []
-        if any(request.headers.get(name) is None for name in ("From", "To", "Call-ID", "CSeq")):
-            return []
         try:
             request.mark_received(*flow.address)
         except SipParseError:

@@ -162,13 +162,15 @@ class UserAgent:
         way: Way | None = None,
         profile: Profile = ANYONE,
         headers: Iterable[tuple[str, str]] = (),
+        redirected: Call | None = None,
     ) -> tuple[Call, list[Output]]:
         """INVITE to the URI `target`, by the server `way` where that is another; `caller` is number and name in From.
 
-        `Progress` comes, then `CallAnswered` or `CallEnded`. An empty `offer` lets the far end offer.
+        `Progress` comes, then `CallAnswered` or `CallEnded`. An empty `offer` lets the far end offer. `redirected`: the
+        call that a 3xx sent here; Call-ID and From stay (§8.1.3.4).
         Raises ValueError when `target` is no SIP URI.
         """
-        return self._client.invite(target, way or target, caller, offer, profile, now, list(headers))
+        return self._client.invite(target, way or target, caller, offer, profile, now, list(headers), redirected)
 
     def acknowledge(self, call: Call, sdp: bytes, now: float) -> list[Output]:
         """Our answer to the offer that `CallAnswered` brought."""

@@ -49,12 +49,18 @@ class UserAgentClient:
         profile: Profile,
         now: float,
         fields: Fields = (),
+        redirected: Call | None = None,
     ) -> tuple[Call, list[Output]]:
         """`caller`: number and name in From. Raises UriError when `target` is no SIP URI."""
         SipUri.parse(target)
         identity = self._calls.identity
-        tag = identity.token()
-        dialog = Dialog.half(identity.token(), "", tag, target, 0)
+        if redirected is None:
+            tag = identity.token()
+            dialog = Dialog.half(identity.token(), "", tag, target, 0)
+        else:
+            before = redirected.dialog
+            tag = before.local_tag
+            dialog = Dialog.half(before.call_id, before.local, tag, target, before.local_cseq)
         outbound = Outbound(target, way, offer, tuple(fields))
         call = Call(_UNSENT, dialog, _NOWHERE, profile, outbound)
         call.exchange.invite_sent()
@@ -93,7 +99,8 @@ class UserAgentClient:
         if response.status == 422 and call.state is CallState.PROCEEDING and call.session.too_small(response):
             assert outbound.outgoing is not None
             return self._send(call, outbound, outbound.outgoing.build, now)
-        return self._failed(call, response.status, readable(response.reason), now, EndReason.REFUSED)
+        contact = response.contacts[0].uri if response.status < 400 and response.contacts else ""
+        return self._failed(call, response.status, readable(response.reason), now, EndReason.REFUSED, contact)
 
     def _on_provisional(self, call: Call, outbound: Outbound, response: Response, now: float) -> list[Output]:
         outputs: list[Output] = []
@@ -116,7 +123,11 @@ class UserAgentClient:
         if not received.process:
             return outputs
         sdp = _sdp(response)
-        # Of several early dialogs the first is the one that is heard; which of them answers shows in the 2xx.
+        # Of several early dialogs the first with media is the one that is heard; who answers shows in the 2xx.
+        if sdp is not None and not outbound.heard:
+            outbound.heard = True
+            self._calls.forget(call)
+            self._enter(call, fork.dialog)
         main = fork.dialog is call.dialog
         answer: bytes | None = None
         if sdp is not None and main:
@@ -209,14 +220,16 @@ class UserAgentClient:
             self._calls.client.drop(outgoing)
         return []
 
-    def _failed(self, call: Call, status: int, phrase: str, now: float, why: EndReason) -> list[Output]:
+    def _failed(
+        self, call: Call, status: int, phrase: str, now: float, why: EndReason, contact: str = ""
+    ) -> list[Output]:
         if call.state is not CallState.PROCEEDING:
             return []
         call.state = CallState.ENDED
         call.exchange.invite_closed(success=False)
         self._calls.close(call, now)
         self._calls.forget(call)
-        return [CallEnded(call, True, why, phrase, status)]
+        return [CallEnded(call, True, why, phrase, status, contact)]
 
     def _enter(self, call: Call, dialog: Dialog) -> None:
         """The call's dialog from now on."""
@@ -269,7 +282,16 @@ class UserAgentClient:
             call.exchange.invite_closed(success=False)
             return self._refreshed(call, "INVITE", status, response, now)
 
+        def give_up(now: float) -> list[Output]:
+            # A 1xx and nothing after it: an INVITE has no timer for that (§17.1.1.2).
+            if outgoing.over:
+                return []
+            cancelled = self._calls.client.cancel(outgoing, now)
+            self._calls.client.drop(outgoing)
+            return [*cancelled, *failed(408, now)]
+
         outgoing = Outgoing(build, answered, failed, self._calls.digest(call))
+        self._calls.alarms.set(now + self._calls.layer.timers.timeout, give_up)
         return self._calls.client.start(outgoing, self._calls.way(call, dialog), now, call.flow)
 
     def _refreshed(self, call: Call, method: str, status: int, response: Response | None, now: float) -> list[Output]:

@@ -211,10 +211,11 @@ class UserAgentServer:
                 call.exchange.failed(Carrier.INVITE_2XX)
             else:
                 call.exchange.received(Carrier.ACK, answer)
+        missing = pending.expects_answer and answer is None
         if not pending.initial:
-            return [ReofferConfirmed(call, answer)]
+            return [ReofferConfirmed(call, answer, missing)]
         call.state = CallState.CONFIRMED
-        return [CallConfirmed(call, answer)]
+        return [CallConfirmed(call, answer, missing)]
 
     def _on_cancel(self, running: Running, request: Request, now: float) -> list[Output]:
         """§9.2. A CANCEL that crossed our final response changes nothing."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     ("method", "options", "status", "header"),
     [
         ("SUBSCRIBE", {}, 405, ALLOW),
-        ("FOO", {}, 405, ALLOW),
+        ("FOO", {}, 501, ALLOW),
         ("INVITE", {"extra": "Require: 100rel, tea"}, 420, ("Unsupported", "tea")),
         ("INVITE", {"uri": "http://example.com"}, 416, None),
         ("INVITE", {"uri": "sip:@"}, 400, None),
@@ -43,14 +43,20 @@ def test_outside_a_call(
 
 
 def test_max_forwards_used_up(line: Line) -> None:
-    data = line.request("INVITE").replace(b"Max-Forwards: 70", b"Max-Forwards: 0")
-    line.receive(data)
-    assert line.statuses == [483]
+    """§16.3 is for proxies: what has arrived needs no further hop."""
+    line.receive(line.request("OPTIONS").replace(b"Max-Forwards: 70", b"Max-Forwards: 0"))
+    assert line.statuses == [200]
     line.clear()
     line.cseq = 5
     line.establish()
     line.receive(line.request("BYE").replace(b"Max-Forwards: 70", b"Max-Forwards: 0"))
     assert line.statuses == [200]
+
+
+def test_a_caller_that_takes_no_sdp(line: Line) -> None:
+    line.invite(extra="Accept: text/plain;q=0.5")
+    line.invite(extra="Accept: application/sdp;level=1, text/plain", branch="z9hG4bKother")
+    assert line.statuses == [406, 100]
 
 
 def test_a_merged_request(line: Line, sdp_offer: bytes) -> None:
@@ -78,7 +84,7 @@ def test_an_old_cseq_in_the_dialog(line: Line) -> None:
     [
         (b"CSeq: 1 INVITE", b"CSeq: 1 BYE", [400]),
         (b"CSeq: 1 INVITE", b"CSeq: x", [400]),
-        (b"From:", b"X-From:", []),
+        (b"From:", b"X-From:", [400]),
         (b"Via:", b"X-Via:", []),
         (b"To: <sip:echo@192.0.2.1>", b'To: "echo <sip:echo@192.0.2.1>', [400]),
         (b"Max-Forwards: 70", b"Max-Forwards: many", [400]),
