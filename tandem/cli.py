@@ -9,8 +9,10 @@ import typer  # noqa: E402
 from tandem.commands import models  # noqa: E402
 from tandem.commands.call import call  # noqa: E402
 from tandem.commands.checkconfig import check_config  # noqa: E402
+from tandem.commands.dial import dial  # noqa: E402
 from tandem.commands.sip import sip  # noqa: E402
 from tandem.commands.trace import trace  # noqa: E402
+from tandem.commands.trunks import trunks  # noqa: E402
 from tandem.commands.up import up  # noqa: E402
 
 app = typer.Typer(
@@ -23,6 +25,8 @@ app.command()(up)
 app.command()(call)
 app.command()(trace)
 app.command()(sip)
+app.command()(trunks)
+app.command()(dial)
 app.command("check-config")(check_config)
 app.add_typer(models.app, name="models")
 

@@ -16,14 +16,16 @@ from services.common.service import StartRefused
 from services.common.settings import YamlFile
 from services.common.telemetry.store import default_database
 from tandem import settings as stack_settings
+from tandem.certificate import self_signed
 from tandem.ports import Listener, bracketed, free_port, split_address
 from tandem.processes import Program
 from tandem.readiness import grpc_serving, http_answers, nats_greets
 from tandem.settings import SERVICES, StackSettings
+from tandem.sipports import own_certificate, sip_listeners
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# section, key: where each service listens, and which transport.
+# section, key: where each service serves gRPC.
 LISTENS = {
     "gateway": "control_address",
     "asr": "address",
@@ -56,6 +58,8 @@ class Plan:
     otlp: str | None
     otlp_endpoint: str | None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    certificate_hosts: tuple[str, ...] = ()
+    """Whom the certificate of our own making is for; none where SIP over TLS is off, or has another."""
 
     @property
     def settings_file(self) -> Path:
@@ -71,9 +75,11 @@ class Plan:
         return self.state / "logs"
 
     def write(self) -> None:
-        """Makes the state folder and writes the services' settings file."""
+        """Makes the state folder and writes the services' settings file, and a certificate if there is to be one."""
         self.state.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
+        if self.certificate_hosts:
+            self_signed(self.state, list(self.certificate_hosts))
         head = "# Written by `tandem up` at each start: the settings in force, for the services it starts.\n"
         text = yaml.safe_dump(self.settings.written, sort_keys=False, allow_unicode=True)
         # A trunk's password may stand in it.
@@ -111,15 +117,18 @@ def make_plan(
         return port
 
     listeners: list[Listener] = []
-    for section, key in (("gateway", "sip_address"), *LISTENS.items()):
+    for section, key in LISTENS.items():
         here = _section(written, section)
-        if free_ports:
-            host, _ = split_address(str(here.get(key) or given.value(section, key)))
-            here[key] = f"{bracketed(host)}:{port_for('udp' if key == 'sip_address' else 'tcp')}"
         host, port = split_address(str(here.get(key) or given.value(section, key)))
-        sip = key == "sip_address"
-        what = "SIP" if sip else f"{section}'s gRPC server"
-        listeners.append(Listener(what, f"{section}.{key}", host, port, "udp" if sip else "tcp"))
+        if free_ports:
+            port = port_for()
+            here[key] = f"{bracketed(host)}:{port}"
+        listeners.append(Listener(f"{section}'s gRPC server", f"{section}.{key}", host, port))
+    gateway = _section(written, "gateway")
+    default = str(given.value("gateway", "sip_address"))
+    used = {one.port for one in listeners}
+    listeners[:0] = sip_listeners(gateway, default, used, lambda: port_for("udp"), free_ports)
+    certificate_hosts = own_certificate(gateway, listeners, state)
     for section, key, service in FINDS:
         here = _section(written, section)
         if key not in here or free_ports:
@@ -167,7 +176,8 @@ def make_plan(
                 _import() | {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **_ONE_THREAD},
             )
         )
-    addresses = {one.setting: one.address for one in listeners} | {"nats": url}
+    # Of several under one setting, the first.
+    addresses = {one.setting: one.address for one in reversed(listeners)} | {"nats": url}
     if business_api:
         addresses["business_api"] = f"http://{business_api}"
     return Plan(
@@ -179,6 +189,7 @@ def make_plan(
         otlp=otlp,
         otlp_endpoint=endpoint,
         addresses=addresses,
+        certificate_hosts=certificate_hosts,
     )
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from ipaddress import ip_address
 
 from services.common.telemetry.log import logger
 from services.gateway.access import Trunk, Trunks
@@ -19,7 +17,7 @@ from services.gateway.sip.inspection import Fields
 from services.gateway.sip.message import Response
 from services.gateway.sip.outgoing import Way
 from services.gateway.sip.profile import ANYONE, Profile
-from services.gateway.sip.targets import NoTarget, Target
+from services.gateway.sip.targets import NoTarget, Target, is_numeric
 from services.gateway.sip.transport import Flow, Send
 from services.gateway.sip.uri import SipUri, UriError
 from services.gateway.sip.useragent import UserAgent
@@ -59,8 +57,11 @@ class Signalling:
         self._lookups: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
+        self._peers: dict[tuple[str, str], list[str]] = {}
+        """IP addresses of the trunks' proxies and registrars, by trunk and host."""
         for trunk in trunks:
-            self._learn(trunk, [_numeric_host(trunk.settings.target)])
+            for host in _hosts(trunk):
+                self._learn(trunk, host, [host] if is_numeric(host) else [])
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         self._on_event = on_event
@@ -151,12 +152,15 @@ class Signalling:
             logger().warning("sip_target_unknown", uri=uri, why=str(error))
         host = _host(uri)
         for trunk in self.trunks:
-            if targets and host == _host(trunk.settings.target or ""):
-                self._learn(trunk, [target.flow.address[0] for target in targets])
+            if targets and host in _hosts(trunk):
+                self._learn(trunk, host, [target.flow.address[0] for target in targets])
         self.carry_out(self.agent.looked_up(token, targets, self.now()))
 
-    def _learn(self, trunk: Trunk, hosts: list[str]) -> None:
-        self.trunks.learn(trunk.name, [host for host in hosts if host])
+    def _learn(self, trunk: Trunk, host: str, addresses: list[str]) -> None:
+        """What we call and register with must be able to answer."""
+        self._peers[trunk.name, host] = addresses
+        found = [one for (name, _), here in self._peers.items() if name == trunk.name for one in here]
+        self.trunks.learn(trunk.name, found)
 
     def _keep(self, data: bytes, flow: Flow, sent: bool) -> None:
         unix_us = time.time_ns() // 1000
@@ -183,9 +187,8 @@ def _host(uri: str) -> str:
         return ""
 
 
-def _numeric_host(uri: str | None) -> str:
-    """The host of a URI where it is an IP address, else nothing."""
-    host = _host(uri or "")
-    with suppress(ValueError):
-        return str(ip_address(host))
-    return ""
+def _hosts(trunk: Trunk) -> list[str]:
+    """Of the URIs that calls, pings and registrations go to."""
+    register = trunk.settings.registration
+    uris = [trunk.settings.target, register.registrar if register else None]
+    return list(dict.fromkeys(_host(uri) for uri in uris if uri))

@@ -9,7 +9,6 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from services.common.telemetry.log import logger
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from services.gateway.switchboard import Switchboard
 
 PING_WITHIN_S = 5.0
-"""A peer that has not answered OPTIONS by then, sent five times, takes no calls. Timer F would wait 32 s."""
+"""A peer that has not answered OPTIONS by then, sent four times over UDP, is not well. Timer F would wait 32 s."""
 
 _STATES = {
     Reachability.UNKNOWN: pb.TRUNK_STATE_UNKNOWN,
@@ -57,7 +56,6 @@ class TrunkWatch:
         self._board.call_over = self._call_over
         now = self._signalling.now()
         for one in self._watched.values():
-            self._let_answer(self._settings[one.name])
             self._do(one, one.start(now))
 
     async def close(self, within_s: float) -> None:
@@ -172,7 +170,8 @@ class TrunkWatch:
         return WatchedTrunk(trunk.name, registration, keepalive, now)
 
     def _registration(self, settings: RegisterSettings, now: float) -> Registration:
-        contact = self._signalling.agent.contact(self._flow(settings.registrar), SipUri("x", user=settings.user).user)
+        user = str(SipUri("host", user=settings.user)).removeprefix("sip:").removesuffix("@host")
+        contact = self._signalling.agent.contact(self._flow(settings.registrar), user)
         return Registration(
             request_uri(settings),
             address_of_record(settings),
@@ -194,14 +193,6 @@ class TrunkWatch:
         anywhere = "::" if ":" in self._board.settings.sip_host else "0.0.0.0"
         return Flow(Transport.TLS if parsed.scheme == "sips" else named, (anywhere, 0))
 
-    def _let_answer(self, trunk: Trunk) -> None:
-        """A registrar beside a proxy is a source of this trunk too, and its answers are heard."""
-        settings = trunk.settings
-        if settings.registration is None or settings.proxy is None:
-            return
-        hosts = [_numeric_host(settings.proxy), _numeric_host(settings.registration.registrar)]
-        self._signalling.trunks.learn(trunk.name, [host for host in hosts if host])
-
 
 def request_uri(settings: RegisterSettings) -> str:
     """Of a REGISTER: no user part (RFC 3261 §10.2)."""
@@ -212,10 +203,3 @@ def address_of_record(settings: RegisterSettings) -> str:
     """sip:USER@registrar's host; no port and no parameters, by which a registrar would not find it (§10.3, step 5)."""
     registrar = SipUri.parse(settings.registrar)
     return str(SipUri(registrar.host, user=settings.user, scheme=registrar.scheme))
-
-
-def _numeric_host(uri: str) -> str:
-    host = SipUri.parse(uri).host
-    with suppress(ValueError):
-        return str(ip_address(host))
-    return ""

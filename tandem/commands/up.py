@@ -137,14 +137,20 @@ async def _tell(client: object) -> None:
 
 def _rows(stack: "Stack") -> list[tuple[str, str, str, int | None, float | None]]:
     """Program, what listens, where, process id, seconds until it was ready."""
+    from tandem.sipports import TLS, UDP_AND_TCP, sip_rows
+
     owners = {"nats_url": "nats", "up.business_api": "business-api"}
     rows: list[tuple[str, str, str, int | None, float | None]] = []
+    gateway = stack.children.get("gateway")
+    for told in sip_rows(stack.plan.listeners):
+        rows.append(("gateway", "SIP", told, gateway.pid if gateway else None, gateway.ready_s if gateway else None))
     for one in stack.plan.listeners:
+        if one.what in (UDP_AND_TCP, TLS):
+            continue
         name = owners.get(one.setting, one.setting.partition(".")[0])
         child = stack.children.get(name)
         what = {"nats_url": "NATS", "up.business_api": "HTTP, sample business API"}.get(one.setting)
-        what = what or ("SIP over UDP" if one.transport == "udp" else "gRPC")
-        rows.append((name, what, one.address, child.pid if child else None, child.ready_s if child else None))
+        rows.append((name, what or "gRPC", one.address, child.pid if child else None, child.ready_s if child else None))
     if stack.plan.otlp:
         rows.append(("trace store", "OTLP over gRPC", stack.plan.otlp, os.getpid(), None))
     return rows
@@ -154,6 +160,7 @@ def _table(stack: "Stack") -> "Table":
     from rich.table import Table
 
     table = Table("service", "what", "address", "pid", "ready in", box=None, pad_edge=False)
+    table.columns[2].no_wrap = True  # it is there to be copied
     for name, what, address, pid, ready_s in _rows(stack):
         table.add_row(name, what, address, str(pid or ""), f"{ready_s:.1f} s" if ready_s is not None else "")
     return table

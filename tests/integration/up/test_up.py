@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tandem.ports import free_port
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 TANDEM = (sys.executable, "-m", "tandem.cli")
 
@@ -96,18 +98,24 @@ def test_a_settings_file_that_is_not_there(tmp_path):
     assert "cannot be read" in ended.stderr
 
 
-def test_a_taken_port_is_one_line(tmp_path):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 0))
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_a_taken_port_is_one_line(tmp_path, transport):
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", free_port("udp")))
+        if transport != "udp":
+            other.listen()
         port = other.getsockname()[1]
+        sip = port - 1 if transport == "tls" else port
         ended = run_up(
-            tmp_path, "--settings", settings_file(tmp_path, free_settings(gateway=f"sip_address: 127.0.0.1:{port}"))
+            tmp_path, "--settings", settings_file(tmp_path, free_settings(gateway=f"sip_address: 127.0.0.1:{sip}"))
         )
     assert ended.returncode == 2
     told = [line for line in ended.stderr.splitlines() if line != "starting …"]
+    name, what, key = ("TCP", "SIP over TLS", "sip_tls_port") if transport == "tls" else ("", "SIP", "sip_address")
     assert told == [
-        f"UDP port {port} on 127.0.0.1 is taken: SIP needs it; end what listens there, "
-        "set `gateway.sip_address` to another, or use --ports auto"
+        f"{name or transport.upper()} port {port} on 127.0.0.1 is taken: {what} needs it; end what listens there, "
+        f"set `gateway.{key}` to another, or use --ports auto"
     ]
     assert not processes_of(tmp_path)
 
@@ -178,8 +186,6 @@ def test_killed_while_it_starts_it_leaves_nothing(tmp_path, number, after_s):
 
 def free_settings(**sections: str) -> str:
     """Settings with every listener on a port of its own, and a line more for the named sections."""
-    from tandem.ports import free_port
-
     text = f"nats_url: nats://127.0.0.1:{free_port()}\nup:\n  business_api: 127.0.0.1:{free_port()}\n"
     for section, key in (
         ("gateway", "control_address"),

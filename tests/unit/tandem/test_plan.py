@@ -21,6 +21,7 @@ def test_the_defaults_listen_on_loopback_at_known_ports():
     made = plan()
     assert {one.setting: one.address for one in made.listeners} == {
         "gateway.sip_address": "127.0.0.1:5060",
+        "gateway.sip_tls_port": "127.0.0.1:5061",
         "gateway.control_address": "127.0.0.1:7301",
         "brain.address": "127.0.0.1:7302",
         "asr.address": "127.0.0.1:7303",
@@ -38,8 +39,8 @@ def test_the_defaults_listen_on_loopback_at_known_ports():
 def test_free_ports_are_all_different_and_the_services_find_each_other():
     made = plan(free_ports=True)
     written = made.settings.written
-    ports = [one.port for one in made.listeners]
-    assert len(set(ports)) == len(ports)
+    ports = {one.setting: one.port for one in made.listeners}
+    assert len(set(ports.values())) == len(ports)
     assert written["gateway"]["brain_address"] == written["brain"]["address"]
     for service in ("asr", "tts", "escalation"):
         assert written["brain"][f"{service}_address"] == written[service]["address"]
