@@ -80,7 +80,7 @@ class Conversation:
         self.machine = TurnMachine(_patience(agent))
         # The moment of the answer, so that a brain that takes over dates "tomorrow" from the same day.
         self._answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
-        self._system = agent.system_message(self._answered)
+        self._system = agent.system_message(self._answered, facts)
         self.history = History(self._system)
         self.log = TurnLog(facts, context_from_traceparent(traceparent), around.record_pii, self._turn_done)
         self._ears = Ears(

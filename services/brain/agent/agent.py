@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from services.brain.agent.callfacts import call_variables
 from services.brain.script.reply import check_template, render_prompt, spoken_when
 from services.brain.script.script import Script
 from services.brain.tools.declaration import ToolDeclaration
+from tandem.v1.call_pb2 import CallFacts
 
 
 def _zone(name: str) -> str:
@@ -104,11 +106,12 @@ class Agent(Part):
     def tool(self, name: str) -> ToolDeclaration | None:
         return next((tool for tool in self.tools if tool.name == name), None)
 
-    def system_message(self, now: datetime) -> str:
+    def system_message(self, now: datetime, facts: CallFacts) -> str:
         """The system prompt of a call answered at `now` (aware). Raises jinja2.TemplateError for an unknown name."""
         local = self.local(now)
         spoken = f"{spoken_when(local.replace(second=0, microsecond=0))}, {local:%Y-%m-%d %H:%M}"
-        return render_prompt(self.prompts.system, {"now": spoken, "agent": self.name, **self.variables})
+        known = {"now": spoken, "agent": self.name, "call": call_variables(facts)}
+        return render_prompt(self.prompts.system, {**known, **self.variables})
 
 
 def content_version(folder: Path, files: list[str]) -> str:
