@@ -61,10 +61,19 @@ def main(section: str, model: type[S], run: Callable[[S, asyncio.Event], Awaitab
     try:
         file = read_yaml(arguments.settings) if arguments.settings else YamlFile(Path("defaults"), "")
         settings = read_section(file, section, model)
+    except SettingsInvalid as error:
+        sys.stderr.write(f"{section}: {error}\n")
+        sys.exit(EXIT_MISTAKE)
+    serve(section, settings, run)
+
+
+def serve(section: str, settings: S, run: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
+    """As `main`, with settings that are read already."""
+    try:
         log.set_up(section, settings.log_level)
         trace.set_up(section, os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint)
         _run(_until_told(settings, run))
-    except (SettingsInvalid, StartRefused, AddressTaken, BusUnavailable) as error:
+    except (StartRefused, AddressTaken, BusUnavailable) as error:
         sys.stderr.write(f"{section}: {error}\n")
         sys.exit(EXIT_MISTAKE)
     finally:

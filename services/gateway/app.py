@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import wave
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 
 from nats.aio.client import Client
@@ -12,10 +13,13 @@ from services.common import bus, rpc
 from services.common.service import StartRefused
 from services.common.telemetry.log import logger
 from services.gateway.access import Trunks
+from services.gateway.admission import Admission
 from services.gateway.agent_call import AgentCall
 from services.gateway.apology import apology
 from services.gateway.capture.hep import HepExporter
 from services.gateway.control import SERVICE_NAME, CallControl
+from services.gateway.front.share import Share
+from services.gateway.front.supervisor import run as run_workers
 from services.gateway.profiles import profile_of
 from services.gateway.resolver import Resolver
 from services.gateway.settings import GatewaySettings, split_address
@@ -25,7 +29,7 @@ from services.gateway.sip.uri import format_host_port
 from services.gateway.switchboard import Switchboard
 from services.gateway.ticker import Ticker
 from services.gateway.transports.tls import CertificateFiles, ClientCertificates, TlsFiles, TlsFilesUnusable
-from services.gateway.transports.transports import ListenFailed, Transports
+from services.gateway.transports.transports import ListenFailed, SipTransport, Transports
 from services.gateway.trunk_watch import TrunkWatch
 from tandem.v1.brain_pb2_grpc import DialogueStub
 from tandem.v1.call_pb2 import CallFacts
@@ -36,16 +40,26 @@ _CS3 = 24
 # Everything is to be closed within 2 s of SIGTERM.
 _GOODBYE_S = 1.0
 _DIALOGUES_END_S = 0.4
+_LOOK_EVERY_S = 0.2
 
 
 async def run(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Serves until `stop`. Raises StartRefused, AddressTaken and BusUnavailable."""
+    if settings.workers > 1:
+        trunks = Trunks(settings)
+        await run_workers(settings, listen(settings, trunks), trunks, stop)
+    else:
+        await serve(settings, stop)
+
+
+async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | None = None) -> None:
+    """A whole gateway in this process; with `share`, one worker of a gateway. Raises as `run`."""
     try:
         apology()
     except (OSError, ValueError, wave.Error) as error:
         raise StartRefused(f"the apology cannot be read: {error}") from error
-    trunks = Trunks(settings)
-    transports = _listen(settings, trunks)
+    trunks = share.trunks if share else Trunks(settings)
+    transports: SipTransport = share.transport if share else listen(settings, trunks)
     ticker = Ticker()
     server = rpc.RpcServer(settings.control_address, [SERVICE_NAME])
     brain = rpc.connect(settings.brain_address)
@@ -56,7 +70,7 @@ async def run(settings: GatewaySettings, stop: asyncio.Event) -> None:
         control = await bus.connect_control(settings.nats_url, "gateway")
         connections.append(control)
         stub = DialogueStub(brain)
-        secret = secrets.token_bytes(32)
+        secret = share.secret if share else secrets.token_bytes(32)
 
         def make_agent(
             facts: CallFacts, traceparent: str, clock: Callable[[], int], hang_up: Callable[[str], None]
@@ -66,25 +80,34 @@ async def run(settings: GatewaySettings, stop: asyncio.Event) -> None:
         profiles = {trunk.name: profile_of(trunk.settings, secret) for trunk in trunks}
         local = {kind: tuple(v for k, v in transports.locals() if k is kind) for kind, _ in transports.locals()}
         signalling = Signalling(settings, transports, trunks, profiles, Resolver(local), _hep(settings))
-        board = Switchboard(settings, signalling, ticker, make_agent)
+        admission = Admission(settings.max_calls, slots=share.slots) if share else None
+        board = Switchboard(settings, signalling, ticker, make_agent, admission)
         watch = TrunkWatch(board)
         add_CallControlServicer_to_server(CallControl(board, watch.trunks), server.server)
         board.control_address = _reachable(settings, await server.start())
         board.start()
-        watch.start()
+        watches = share is None or share.watches_trunks
+        if watches:
+            watch.start()
         await server.ready()
+        if share:
+            share.on_ready(board.control_address)
         logger().info(
-            "gateway_ready",
+            "worker_ready" if share else "gateway_ready",
             **{f"sip_{kind.lower()}": _addresses(transports, kind) for kind in local},
             control=board.control_address,
             max_calls=settings.max_calls,
         )
         await stop.wait()
         await server.ready(False)
-        await watch.close(_GOODBYE_S)
-        await _say_goodbye(board)
+        if share:
+            share.on_draining()
+        board.drain()
+        taken_back = asyncio.create_task(watch.close(_GOODBYE_S if watches else 0))
+        await _calls_over(board, settings.drain_s, stop)
+        await asyncio.gather(_say_goodbye(board), taken_back)
         logger().info(
-            "gateway_stopped",
+            "worker_stopped" if share else "gateway_stopped",
             ticks=ticker.schedule.ticks,
             late_ticks=ticker.schedule.late_ticks,
             missed_slots=ticker.schedule.missed_slots,
@@ -101,8 +124,8 @@ async def run(settings: GatewaySettings, stop: asyncio.Event) -> None:
             await connection.close()
 
 
-def _listen(settings: GatewaySettings, trunks: Trunks) -> Transports:
-    """Raises StartRefused."""
+def listen(settings: GatewaySettings, trunks: Trunks) -> Transports:
+    """The sockets of SIP. Raises StartRefused."""
 
     def allows(host: str) -> bool:
         # Who is refused in words must be heard first.
@@ -137,14 +160,24 @@ def _hep(settings: GatewaySettings) -> HepExporter | None:
         raise StartRefused(f"gateway.hep_address {settings.hep_address}: {error}") from error
 
 
-def _addresses(transports: Transports, kind: Transport) -> str:
+def _addresses(transports: SipTransport, kind: Transport) -> str:
     found = [format_host_port(*one) for (key, _), here in transports.locals().items() if key is kind for one in here]
     return " ".join(found)
 
 
+async def _calls_over(board: Switchboard, within_s: float, stop: asyncio.Event) -> None:
+    """Waits while calls live, at most so long; a second signal ends it."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    stop.clear()
+    if within_s and board.calls:
+        logger().info("gateway_draining", calls=len(board.calls), within_s=within_s)
+    while board.calls and not stop.is_set() and asyncio.get_running_loop().time() < deadline:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_EVERY_S)
+
+
 async def _say_goodbye(board: Switchboard) -> None:
-    """503 to new calls, BYE to live ones, and a moment for the answers."""
-    board.drain()
+    """BYE to live calls, and a moment for the answers."""
     live_calls = list(board.calls.values())
     for live in live_calls:
         board.hang_up(live, "shutting down")

@@ -140,6 +140,13 @@ class GatewaySettings(ServiceSettings):
     max_calls: int = Field(
         200, ge=1, le=5000, description="Calls at once; the next gets 503. One nats-py connection carries 200."
     )
+    drain_s: int = Field(
+        0,
+        ge=0,
+        le=86400,
+        description="How long SIGTERM lets live calls go on, while new ones get 503; then they get BYE. A second one "
+        "does not wait. 0 for a machine of one's own; in a cluster as long as a call, with a grace period above it.",
+    )
     max_call_s: int = Field(
         3600, ge=1, description="A call is ended after this long: nobody talks to a machine for an hour, a bill does."
     )
@@ -218,6 +225,13 @@ class GatewaySettings(ServiceSettings):
                         f"{text} is allowed by the trunk {other} too: whose call would it be? Give each its own "
                         "addresses, or make them one trunk and tell the calls apart by routes",
                     )
+        follows = [index for index, trunk in enumerate(self.trunks) if trunk.refer == "follow"]
+        if self.workers > 1 and follows:
+            raise mistake_at(
+                ("trunks", follows[0], "refer"),
+                f"follow places calls from whichever of the {self.workers} workers has the call, and each would count "
+                "the trunk's outbound limits for itself: set refer to refuse, or workers to 1",
+            )
         first, last = self.rtp_ports
         if self.max_calls > (last - first + 1) // 2:
             raise mistake_at(
