@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
 
 from services.gateway.sip.alarms import Alarms
 from services.gateway.sip.call import Call, CallState, CallStateError, PendingAck
@@ -23,6 +24,8 @@ Done = Callable[[int, Response | None, float], list[Output]]
 """Gets the status of the final response, and the response: None when nobody answered (408) or was reached (503)."""
 # RFC 3261 table 2, RFC 3262 §7, RFC 3428 §4: they set no target.
 _WITHOUT_CONTACT = ("BYE", "PRACK", "MESSAGE", "INFO")
+# RFC 1918, RFC 6598, RFC 4193.
+_PRIVATE = [ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
 # Of 2xx that may still be repeated: a re-INVITE or two in 32 s, or a fork.
 _MOST_ACKS = 16
 
@@ -82,9 +85,11 @@ class Calls:
         hop = dialog.next_hop()
         direct = numeric_flow(hop)
         last = call.flow
-        if not dialog.route_set and call.behind_nat:
+        hidden = direct is not None and _private(direct) and not _private(last)
+        if not dialog.route_set and (call.behind_nat or hidden):
             return last
-        if last.connection and (not dialog.route_set or (direct and direct.address[0] == last.address[0])):
+        same_host = direct is not None and direct.address[0] == last.address[0]
+        if (last.connection and not dialog.route_set) or ((last.connection or last.reliable) and same_host):
             address = direct.address if direct and direct.transport is last.transport else last.address
             return Flow(last.transport, address, last.connection)
         return hop if direct is None else direct
@@ -98,13 +103,19 @@ class Calls:
         fields: Fields = (),
         body: bytes = b"",
         dialog: Dialog | None = None,
+        sent: Callable[[Request], None] = lambda request: None,
     ) -> list[Output]:
-        """A request inside the call's dialog (or `dialog`, one of its forks); `done` gets its end, once."""
+        """A request inside the call's dialog (or `dialog`, one of its forks); `done` gets its end, once.
+
+        `sent` gets it each time that it goes out, for it may take several tries.
+        """
         inside = dialog or call.dialog
 
         def build(flow: Flow, credentials: Fields) -> Request:
             contact = [] if method in _WITHOUT_CONTACT else [("Contact", self.identity.contact(flow))]
-            return inside.request(method, self.identity.via(flow), [*contact, *fields, *credentials], body)
+            request = inside.request(method, self.identity.via(flow), [*contact, *fields, *credentials], body)
+            sent(request)
+            return request
 
         def answered(response: Response, now: float) -> list[Output]:
             return done(response.status, response, now) if response.status >= 200 else []
@@ -134,6 +145,18 @@ class Calls:
             return [sent]
 
         return self.client.locate(self.way(call, dialog), now, send, call.flow)
+
+    def give_up(self, outgoing: Outgoing, now: float) -> list[Output]:
+        """Cancels an INVITE of ours. Whoever says nothing to the CANCEL for 64*T1 never will (§9.1)."""
+        outputs = self.client.give_up(outgoing, now)
+        if not outgoing.over:
+            self.alarms.set(now + self.layer.timers.timeout, lambda now: self._drop(outgoing))
+        return outputs
+
+    def _drop(self, outgoing: Outgoing) -> list[Output]:
+        if not outgoing.over:
+            self.client.drop(outgoing)
+        return []
 
     def digest(self, call: Call) -> DigestClient | None:
         if call.digest is None and call.profile.credentials is not None:
@@ -173,7 +196,7 @@ class Calls:
         outputs = self.reject_offer(call, 487, now)
         if call.provisionals is not None:
             call.provisionals.stop()
-        self._stop_timers(call)
+        self.stop_timers(call)
         self.forget(call)
         outputs += self.reply(invite, refused, now)
         return [*outputs, CallEnded(call, why is EndReason.CANCELLED, why, detail)]
@@ -190,6 +213,14 @@ class Calls:
             call.exchange.failed(Carrier(request.method))
         return self.respond(running, request, status, now, fields)
 
+    def reject_refer(self, call: Call, status: int, now: float) -> list[Output]:
+        """Refuses the REFER that waits for the user's word; [] when there is none."""
+        if call.referring is None:
+            return []
+        running, request = call.referring.running, call.referring.request
+        call.referring = None
+        return self.respond(running, request, status, now)
+
     def close(self, call: Call, now: float) -> list[Output]:
         """Stops all that goes on in an answered call (§15.1.2); its dialog stays until `forget`."""
         call.state = CallState.ENDED
@@ -197,9 +228,12 @@ class Calls:
         for pending in call.acks.values():
             self.stop(pending.repeating)
         call.acks.clear()
-        call.outbound = None
-        self._stop_timers(call)
-        return self.reject_offer(call, 487, now)
+        outbound, call.outbound = call.outbound, None
+        self.stop_timers(call)
+        outputs = [*self.reject_offer(call, 487, now), *self.reject_refer(call, 487, now)]
+        if outbound is not None and outbound.outgoing is not None and not outbound.outgoing.over:
+            outputs += self.give_up(outbound.outgoing, now)
+        return outputs
 
     def stop(self, repeating: Running) -> None:
         """No more of a 200 that was acknowledged, or whose call is over."""
@@ -215,9 +249,15 @@ class Calls:
             raise CallStateError(f"{call!r}: {command} needs a call without final response")
         return call.invite
 
-    def _stop_timers(self, call: Call) -> None:
+    def stop_timers(self, call: Call) -> None:
         call.timer.stop()
         call.subscription = None
         if call.alarm is not None:
             call.alarm.cancel()
             call.alarm = None
+
+
+def _private(flow: Flow) -> bool:
+    """An address that is somebody's own, and cannot be reached from a public one."""
+    address = ip_address(flow.address[0])
+    return any(address in network for network in _PRIVATE)

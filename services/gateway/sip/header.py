@@ -46,12 +46,15 @@ class HeaderError(ValueError):
 class Headers:
     """Ordered header fields. Names match without case, and in compact form too ("v" is "Via")."""
 
-    __slots__ = ("_fields", "_index")
+    __slots__ = ("_fields", "_first", "_repeated")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[tuple[str, str, str]] = []
-        # Values by lowered name: built by the first look-up, given up by every change.
-        self._index: dict[str, list[str]] | None = None
+        # By lowered name, built by the first look-up and given up by every change: the value of the first field, and
+        # all values where there are more. A list a name would be most of what the garbage collector has to walk, for
+        # transactions keep their messages for 32 s.
+        self._first: dict[str, str] | None = None
+        self._repeated: dict[str, list[str]] | None = None
         for name, value in fields:
             self.add(name, value)
 
@@ -61,7 +64,7 @@ class Headers:
             raise ValueError(f"line break in the value of {name}: {value!r}")
         key, name = _names(name)
         self._fields.append((key, name, value))
-        self._index = None
+        self._first = None
 
     def read(self, lines: Iterable[str]) -> bool:
         """Appends the fields in `lines` (unfolded, without line breaks); False when a line is no header field."""
@@ -74,7 +77,7 @@ class Headers:
                 append((*names, value.strip(" \t")))
             else:
                 good = False
-        self._index = None
+        self._first = None
         return good
 
     def set_first(self, name: str, values: Iterable[str]) -> None:
@@ -82,29 +85,39 @@ class Headers:
         key = _names(name)[0]
         rest = [entry for entry in self._fields if entry[0] != key]
         self._fields = [(key, name, value) for value in values] + rest
-        self._index = None
+        self._first = None
 
     def get(self, name: str) -> str | None:
         """Value of the first field of that name."""
-        values = self.all(name)
-        return values[0] if values else None
+        return self._firsts().get(_names(name)[0])
 
     def all(self, name: str) -> list[str]:
         """The values of all fields of that name, as they came. Not to be changed."""
-        return self._by_name().get(_names(name)[0]) or []
+        key = _names(name)[0]
+        first = self._firsts().get(key)
+        if first is None:
+            return []
+        return (self._repeated or {}).get(key) or [first]
 
-    def _by_name(self) -> dict[str, list[str]]:
-        if self._index is None:
-            self._index = {}
+    def _firsts(self) -> dict[str, str]:
+        if self._first is None:
+            first: dict[str, str] = {}
+            repeated: dict[str, list[str]] = {}
             for key, _, value in self._fields:
-                self._index.setdefault(key, []).append(value)
-        return self._index
+                if key not in first:
+                    first[key] = value
+                elif key in repeated:
+                    repeated[key].append(value)
+                else:
+                    repeated[key] = [first[key], value]
+            self._first, self._repeated = first, repeated or None
+        return self._first
 
     def repeated(self, names: Iterable[str]) -> str | None:
         """The first of `names` that more than one field has."""
-        if len(self._by_name()) == len(self._fields):
-            return None
-        return next((name for name in names if len(self.all(name)) > 1), None)
+        self._firsts()
+        repeated = self._repeated
+        return next((name for name in names if _names(name)[0] in repeated), None) if repeated else None
 
     def values(self, name: str) -> list[str]:
         """The comma-separated values of all fields of that name in order (RFC 3261 §7.3.1); raises HeaderError."""
@@ -126,7 +139,7 @@ class Headers:
         return ((name, value) for key, name, value in self._fields if key != skipped)
 
     def __contains__(self, name: str) -> bool:
-        return bool(self.all(name))
+        return _names(name)[0] in self._firsts()
 
     def __len__(self) -> int:
         return len(self._fields)

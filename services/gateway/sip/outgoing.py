@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from services.gateway.sip.digestclient import DigestClient
@@ -48,8 +48,12 @@ class Outgoing:
     credentials: Fields = ()
     stream_tried: bool = False
     """It was too large for UDP and has been tried over TCP."""
+    proceeding: bool = False
+    """A provisional response came to the latest try: it may be cancelled (§9.1)."""
+    given_up: bool = False
+    """Whatever comes, it is not tried again."""
     over: bool = False
-    """It has its outcome, or nobody wants it any more."""
+    """It has its outcome, or nobody waits for it any more."""
 
 
 class Client:
@@ -102,6 +106,13 @@ class Client:
         then = self._lookups.pop(token, None)
         return [] if then is None else then(targets, now)
 
+    def give_up(self, outgoing: Outgoing, now: float) -> list[Output]:
+        """§9.1: CANCEL for an INVITE, at once or when a provisional response shows that it has arrived."""
+        outgoing.given_up = True
+        if outgoing.running is None:
+            self._end(outgoing)
+        return self.cancel(outgoing, now) if outgoing.proceeding and not outgoing.over else []
+
     def cancel(self, outgoing: Outgoing, now: float) -> list[Output]:
         """§9.1: a CANCEL for the INVITE that is out; nobody cares what is said to it."""
         invite, running = outgoing.request, outgoing.running
@@ -128,8 +139,12 @@ class Client:
         if outgoing is None or (outgoing.over and not accepted):
             return []
         if response.status < 200:
+            first, outgoing.proceeding = not outgoing.proceeding, True
+            if outgoing.given_up:
+                return self.cancel(outgoing, now) if first else []
             return outgoing.answered(response, now)
-        if response.status in (401, 407) and outgoing.digest is not None and outgoing.request is not None:
+        again = not outgoing.given_up
+        if response.status in (401, 407) and again and outgoing.digest is not None and outgoing.request is not None:
             credentials = outgoing.digest.answer(outgoing.request, response)
             if credentials is not None:
                 outgoing.credentials = credentials
@@ -137,7 +152,9 @@ class Client:
         target = Target(Flow(running.flow.transport, running.flow.address), running.server_name)
         if response.status == 503:
             self._outages.failed(target, now, retry_after_s(response))
-            if outgoing.targets:
+            # The same server by another transport would say the same.
+            outgoing.targets = [one for one in outgoing.targets if one.flow.address != running.flow.address]
+            if outgoing.targets and again:
                 return self._next(outgoing, 503, now)
         elif response.status != 408:
             self._outages.answered(target)
@@ -156,7 +173,7 @@ class Client:
         self._unanswered.discard(outgoing)
 
     def _next(self, outgoing: Outgoing, status: int, now: float) -> list[Output]:
-        if not outgoing.targets:
+        if not outgoing.targets or outgoing.given_up:
             self._end(outgoing)
             return outgoing.failed(status, now)
         return self._try(outgoing, outgoing.targets.pop(0), now)
@@ -168,9 +185,10 @@ class Client:
             # §18.1.1: over TCP; and over UDP after all where nobody listens there.
             outgoing.stream_tried = True
             outgoing.targets.insert(0, target)
-            flow = replace(flow, transport=Transport.TCP)
+            flow = Flow(Transport.TCP, flow.address)
             request = outgoing.build(flow, outgoing.credentials)
         outgoing.request = request
+        outgoing.proceeding = False
         outgoing.running, items = self._layer.request(request, flow, now, target.server_name)
         outgoing.running.outgoing = outgoing
         self._unanswered.add(outgoing)

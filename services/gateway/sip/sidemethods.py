@@ -51,7 +51,7 @@ class SideMethods:
         except UnsupportedBody:
             sdp = None
         received = None if sdp is None else call.exchange.received(Carrier.PRACK, sdp)
-        if sdp is None:
+        if sdp is None and pracked.acknowledged is not None and pracked.acknowledged.body:
             call.exchange.failed(Carrier.INVITE_1XX)
         answer = sdp if received is Description.ANSWER else None
         outputs: list[Output] = []
@@ -112,7 +112,7 @@ class SideMethods:
         confirmed = call.state in (CallState.CONFIRMED, CallState.ANSWERED)
         if not call.profile.refer or target.method != "INVITE" or not confirmed:
             return self._calls.respond(running, request, 603, now)
-        if call.subscription is not None and not call.subscription.over:
+        if call.referring is not None or (call.subscription is not None and not call.subscription.over):
             return self._calls.respond(running, request, 491, now)
         call.referring = PendingOffer(running, request)
         replaces = None if target.replaces is None else str(target.replaces)
@@ -130,11 +130,7 @@ class SideMethods:
         return outputs + self.notify(call, subscription.begin(now), now)
 
     def reject_refer(self, call: Call, status: int, now: float) -> list[Output]:
-        if call.referring is None:
-            return []
-        running, request = call.referring.running, call.referring.request
-        call.referring = None
-        return self._calls.respond(running, request, status, now)
+        return self._calls.reject_refer(call, status, now)
 
     def notify(self, call: Call, notify: Notify | None, now: float) -> list[Output]:
         """Sends a NOTIFY of the call's subscription."""

@@ -19,6 +19,7 @@ _SPLIT = {separator: re.compile(rf'"(?:[^"\\]|\\.)*"|<[^>]*>|["<]|{separator}', 
 _UNTERMINATED = {'"': "quoted string", "<": "angle bracket"}
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)")
 _NO_URI = re.compile(r'[\s<>"]')
 
 
@@ -264,7 +265,8 @@ def _unquote_string(text: str) -> str:
     """The content of a quoted-string, or the text itself when it is none."""
     if not (len(text) >= 2 and text.startswith('"') and text.endswith('"')):
         raise UriError(f"bad quoted string {text!r}")
-    return re.sub(r"\\(.)", r"\1", text[1:-1])
+    text = text[1:-1]
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
 
 
 def _quote_unless_token(value: str) -> str:

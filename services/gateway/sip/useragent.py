@@ -188,10 +188,10 @@ class UserAgent:
             request.method
         ]
         described = self._describe(call, carrier, sdp)
-        timed = request.method != "PRACK"
+        timed = request.method != "PRACK" and call.state is not CallState.PROCEEDING
         fields = call.session.response_fields(request, call.agreed) if timed else ()
         response = self._calls.identity.dialog_response(request, 200, call, running.flow, described, fields)
-        if timed and call.state is not CallState.PROCEEDING:
+        if timed:
             call.timer.refreshed(call.agreed, now)
             self._calls.arm(call)
         if request.method == "INVITE":
@@ -224,6 +224,7 @@ class UserAgent:
             return [*self._calls.acknowledge(call, response, now), *self._calls.hang_up(call, now, fields), ended]
         if call.state is CallState.ANSWERED:
             call.bye_waits = fields
+            self._calls.stop_timers(call)
             call.state = CallState.ENDED
             return [*self._calls.reject_offer(call, 487, now), ended]
         return [*self._calls.hang_up(call, now, fields), ended]
@@ -241,8 +242,15 @@ class UserAgent:
             raise CallStateError(f"{call!r}: refer needs a confirmed call without another REFER under way")
         refer_to = referred(target)
         fields = [("Refer-To", refer_to), ("Referred-By", self._calls.identity.contact(call.flow)), *headers]
-        call.referral = Referral(call.dialog.local_cseq + 1, call.referral)
-        return self._calls.request(call, "REFER", now, lambda *done: self._on_referred(call, *done), fields)
+        referral = call.referral = Referral(call.dialog.local_cseq + 1, call.referral)
+
+        def sent(request: Request) -> None:
+            referral.cseq = request.cseq.number
+
+        def done(status: int, response: Response | None, now: float) -> list[Output]:
+            return self._on_referred(call, status, response, now)
+
+        return self._calls.request(call, "REFER", now, done, fields, sent=sent)
 
     def accept_refer(self, call: Call, now: float) -> list[Output]:
         """202 to the REFER of `ReferReceived`; tell how it goes with `tell_refer`."""

@@ -18,8 +18,8 @@ from services.gateway.sip.glare import retry_after_491
 from services.gateway.sip.header import Headers
 from services.gateway.sip.inspection import ALLOW, Fields
 from services.gateway.sip.message import Request, Response
-from services.gateway.sip.offeranswer import Carrier, Description
-from services.gateway.sip.outbound import MOST_FORKS, Fork, Outbound
+from services.gateway.sip.offeranswer import Carrier, Description, OfferAnswer
+from services.gateway.sip.outbound import MOST_ANSWERED, MOST_FORKS, Fork, Outbound
 from services.gateway.sip.outgoing import Build, Outgoing, Way
 from services.gateway.sip.profile import Profile
 from services.gateway.sip.retryafter import retry_after_s
@@ -63,17 +63,24 @@ class UserAgentClient:
             dialog = Dialog.half(before.call_id, before.local, tag, target, before.local_cseq)
         outbound = Outbound(target, way, offer, tuple(fields))
         call = Call(_UNSENT, dialog, _NOWHERE, profile, outbound)
+        call.exchange = outbound.exchange
         call.exchange.invite_sent()
         if offer:
             call.exchange.local_offer(Carrier.INVITE, offer)
 
         def build(flow: Flow, credentials: Fields) -> Request:
+            # Early dialogs end with the INVITE that made them.
+            self._calls.forget(call)
+            outbound.forks.clear()
+            outbound.heard = False
             number, name = caller
             host = identity.host(flow)
             quoted = f'"{_escaped(name)}" ' if name else ""
             dialog.local = dialog.local or f"{quoted}<{SipUri(host, user=number)}>;tag={tag}"
             required = profile.one_hundred_rel.required
-            sent = [("Contact", identity.contact(flow, number)), ALLOW, profile.supported]
+            # RFC 3262 §5: a reliable offer would want our answer in the PRACK, before anybody could make it.
+            tags = [tag for tag in profile.option_tags if offer or required or tag != "100rel"]
+            sent = [("Contact", identity.contact(flow, number)), ALLOW, ("Supported", ", ".join(tags))]
             sent += [("Require", ", ".join(required))] if required else []
             sent += [*call.session.request_fields(), *outbound.fields, *credentials, *([SDP] if offer else [])]
             call.request = call.invite_sent = dialog.request("INVITE", identity.via(flow), sent, offer)
@@ -104,10 +111,6 @@ class UserAgentClient:
 
     def _on_provisional(self, call: Call, outbound: Outbound, response: Response, now: float) -> list[Output]:
         outputs: list[Output] = []
-        first, outbound.ringing = not outbound.ringing, True
-        if outbound.cancelled:
-            assert outbound.outgoing is not None
-            return self._calls.client.cancel(outbound.outgoing, now) if first else []
         tag = response.to.tag
         if response.status == 100 or tag is None or call.state is not CallState.PROCEEDING:
             return outputs
@@ -115,9 +118,9 @@ class UserAgentClient:
         if fork is None:
             if len(outbound.forks) >= MOST_FORKS:
                 return outputs
-            fork = outbound.forks[tag] = Fork(Dialog.of_client(call.request, response))
+            fork = outbound.forks[tag] = Fork(Dialog.of_client(call.request, response), outbound.exchange.fork())
             if len(outbound.forks) == 1:
-                self._enter(call, fork.dialog)
+                self._enter(call, fork.dialog, fork.exchange)
         fork.dialog.refresh(response)
         received = fork.provisionals.received(response)
         if not received.process:
@@ -126,21 +129,17 @@ class UserAgentClient:
         # Of several early dialogs the first with media is the one that is heard; who answers shows in the 2xx.
         if sdp is not None and not outbound.heard:
             outbound.heard = True
-            self._calls.forget(call)
-            self._enter(call, fork.dialog)
+            self._enter(call, fork.dialog, fork.exchange)
         main = fork.dialog is call.dialog
-        answer: bytes | None = None
-        if sdp is not None and main:
+        if sdp is not None:
             carrier = Carrier.UNRELIABLE_1XX if received.rack is None else Carrier.INVITE_1XX
-            description = call.exchange.received(carrier, sdp)
-            if description is Description.OFFER:
+            if fork.exchange.received(carrier, sdp) is Description.OFFER:
                 # The INVITE had none: our answer would have to go into the PRACK, before anybody could make it.
-                call.exchange.failed(Carrier.INVITE_1XX)
+                fork.exchange.failed(Carrier.INVITE_1XX)
                 sdp = None
+            fork.sdp = sdp or fork.sdp
         if received.rack is not None:
-            outputs += self._calls.request(
-                call, "PRACK", now, _nobody_cares, received.fields, answer or b"", fork.dialog
-            )
+            outputs += self._calls.request(call, "PRACK", now, _nobody_cares, received.fields, dialog=fork.dialog)
         return [*outputs, Progress(call, response.status, readable(response.reason), sdp if main else None)]
 
     def _on_accepted(self, call: Call, outbound: Outbound, response: Response, now: float) -> list[Output]:
@@ -150,23 +149,24 @@ class UserAgentClient:
             if call.state is CallState.ANSWERED:
                 return []  # our answer is still being made
             return self._calls.acknowledge(call, response, now)
-        if taken or outbound.cancelled or call.state is CallState.ENDED:
-            return self._decline_fork(call, response, now)
+        if taken or call.state is CallState.ENDED:
+            return self._decline_fork(call, outbound, response, now)
         fork = outbound.forks.get(tag)
-        dialog = Dialog.of_client(call.request, response)
-        if fork is not None:
-            # §13.2.2.4: route set and target are those of the 2xx; the requests sent before keep their CSeq.
-            dialog.local_cseq, dialog.remote_cseq = fork.dialog.local_cseq, fork.dialog.remote_cseq
-        self._calls.forget(call)
-        self._enter(call, dialog)
+        heard = None if fork is None or fork.dialog is not call.dialog else fork.sdp
+        exchange = outbound.exchange.fork() if fork is None else fork.exchange
+        self._enter(call, _confirmed(call, fork, response), exchange)
         sdp = _sdp(response)
+        outbound.answered.add(tag)
+        said = sdp is not None
+        if sdp is None and fork is not None:
+            sdp = fork.sdp
         call.timer.peer_allows(response)
         call.timer.refreshed(call.session.accepted(response), now)
         if sdp is not None:
-            described = call.exchange.received(Carrier.INVITE_2XX, sdp)
-            if described is Description.REPEATED and fork is None and outbound.forks:
-                pass  # the answer of another fork: what this one says counts
-            elif described is Description.REPEATED:
+            repeated = exchange.received(Carrier.INVITE_2XX, sdp) is Description.REPEATED
+            if repeated:
+                sdp = exchange.remote_sdp
+            if heard is not None and (repeated or not said):
                 sdp = None
         call.exchange.invite_closed(success=True)
         self._calls.arm(call)
@@ -187,13 +187,16 @@ class UserAgentClient:
         call.exchange.local_answer(Carrier.ACK, sdp)
         return self._calls.acknowledge(call, response, now, sdp)
 
-    def _decline_fork(self, call: Call, response: Response, now: float) -> list[Output]:
+    def _decline_fork(self, call: Call, outbound: Outbound, response: Response, now: float) -> list[Output]:
         """§13.2.2.4: a 2xx that comes too late is acknowledged, and its dialog ended."""
-        known = (response.cseq.number, response.to.tag or "") in call.sent_acks
+        tag = response.to.tag or ""
+        if tag in outbound.answered:
+            return self._calls.acknowledge(call, response, now)
+        if len(outbound.answered) >= MOST_ANSWERED:
+            return []
+        outbound.answered.add(tag)
         outputs = self._calls.acknowledge(call, response, now)
-        if known:
-            return outputs
-        dialog = Dialog.of_client(call.request, response)
+        dialog = _confirmed(call, outbound.forks.get(tag), response)
         return [*outputs, *self._calls.request(call, "BYE", now, _nobody_cares, dialog=dialog)]
 
     def cancel(self, call: Call, now: float) -> list[Output]:
@@ -201,24 +204,9 @@ class UserAgentClient:
         outbound = call.outbound
         assert outbound is not None
         assert outbound.outgoing is not None
-        outgoing = outbound.outgoing
         call.state = CallState.ENDED
-        outbound.cancelled = True
         self._calls.forget(call)
-        outputs: list[Output] = []
-        if outgoing.running is None:
-            self._calls.client.drop(outgoing)
-        elif outbound.ringing:
-            outputs = self._calls.client.cancel(outgoing, now)
-        if outgoing.running is not None:
-            # §9.1: whoever says nothing to the CANCEL for that long never will.
-            self._calls.alarms.set(now + self._calls.layer.timers.timeout, lambda now: self._give_up(outgoing))
-        return outputs
-
-    def _give_up(self, outgoing: Outgoing) -> list[Output]:
-        if not outgoing.over:
-            self._calls.client.drop(outgoing)
-        return []
+        return self._calls.give_up(outbound.outgoing, now)
 
     def _failed(
         self, call: Call, status: int, phrase: str, now: float, why: EndReason, contact: str = ""
@@ -231,9 +219,10 @@ class UserAgentClient:
         self._calls.forget(call)
         return [CallEnded(call, True, why, phrase, status, contact)]
 
-    def _enter(self, call: Call, dialog: Dialog) -> None:
-        """The call's dialog from now on."""
-        call.dialog = dialog
+    def _enter(self, call: Call, dialog: Dialog, exchange: OfferAnswer) -> None:
+        """The call's dialog from now on, and what is agreed in it."""
+        self._calls.forget(call)
+        call.dialog, call.exchange = dialog, exchange
         self._calls.dialogs[dialog.id] = call
 
     # Inside a call
@@ -256,6 +245,7 @@ class UserAgentClient:
         call.exchange.invite_sent()
         call.exchange.local_offer(Carrier.INVITE, offer)
         identity, dialog = self._calls.identity, call.dialog
+        closed = False  # by its first 2xx: it may come again
 
         def build(flow: Flow, credentials: Fields) -> Request:
             sent = [("Contact", identity.contact(flow)), *fields, *credentials, SDP]
@@ -267,9 +257,11 @@ class UserAgentClient:
                 return []
             if response.status >= 300:
                 return failed(response.status, now, response)
+            nonlocal closed
             outputs = self._calls.acknowledge(call, response, now)
-            if call.state is CallState.ENDED or not outgoing.over or call.exchange.may_invite():
-                return outputs  # once more
+            if call.state is CallState.ENDED or closed:
+                return outputs
+            closed = True
             sdp = _sdp(response)
             answer = sdp is not None and call.exchange.received(Carrier.INVITE_2XX, sdp) is Description.ANSWER
             call.exchange.invite_closed(success=True)
@@ -328,6 +320,14 @@ class UserAgentClient:
         if isinstance(due, Expired):
             return self.expired(call, now, EndReason.SESSION_EXPIRED)
         return self.refresh(call, due.method, now)
+
+
+def _confirmed(call: Call, fork: Fork | None, response: Response) -> Dialog:
+    """§13.2.2.4: route set and target are those of the 2xx; the requests sent before keep their CSeq."""
+    dialog = Dialog.of_client(call.request, response)
+    if fork is not None:
+        dialog.local_cseq, dialog.remote_cseq = fork.dialog.local_cseq, fork.dialog.remote_cseq
+    return dialog
 
 
 def _sdp(response: Response) -> bytes | None:

@@ -142,7 +142,7 @@ class UserAgentServer:
             offer = session_description(request)
         except UnsupportedBody:
             return self._calls.respond(running, request, 415, now, [ACCEPT])
-        collision = Collision(500) if call.state is CallState.PROCEEDING else call.exchange.invite_received()
+        collision = call.exchange.invite_received()
         if collision is not None:
             return self._refuse(running, request, collision, now)
         refused = self._refresh(call, running, request, now)
@@ -161,6 +161,9 @@ class UserAgentServer:
             offer = session_description(request)
         except UnsupportedBody:
             return self._calls.respond(running, request, 415, now, [ACCEPT])
+        if offer is not None and call.offered is not None:
+            # Also where that is a re-INVITE that asks us to offer.
+            return self._refuse(running, request, Collision(500), now)
         received = None if offer is None else call.exchange.received(Carrier.UPDATE, offer)
         if isinstance(received, Collision):
             return self._refuse(running, request, received, now)
@@ -171,10 +174,10 @@ class UserAgentServer:
         if offer is not None:
             call.offered = PendingOffer(running, request)
             return [Reoffered(call, offer)]
-        response = self._calls.identity.dialog_response(
-            request, 200, call, running.flow, fields=call.session.response_fields(request, call.agreed)
-        )
-        if call.state is not CallState.PROCEEDING:
+        early = call.state is CallState.PROCEEDING
+        fields = [] if early else call.session.response_fields(request, call.agreed)
+        response = self._calls.identity.dialog_response(request, 200, call, running.flow, fields=fields)
+        if not early:
             call.timer.refreshed(call.agreed, now)
             self._calls.arm(call)
         return self._calls.reply(running, response, now)
@@ -184,7 +187,9 @@ class UserAgentServer:
         agreed = call.session.requested(request, call.timer.agreed)
         if isinstance(agreed, TooSmall):
             return self._calls.respond(running, request, 422, now, agreed.fields, call.dialog.local_tag)
-        call.agreed = agreed
+        if call.state is not CallState.PROCEEDING:
+            # RFC 4028 §4: a session begins with the 2xx to the INVITE, and with what that asked for.
+            call.agreed = agreed
         call.timer.peer_allows(request)
         call.dialog.refresh(request)
         return None
