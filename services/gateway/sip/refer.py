@@ -42,6 +42,8 @@ class Referral:
         """The subscription is terminated: further NOTIFYs belong to nobody."""
         self.final = False
         """How the transfer went is known."""
+        self.heard = False
+        """A NOTIFY came."""
         self._alone = before is None
 
     def matches(self, request: Request) -> bool:
@@ -52,6 +54,7 @@ class Referral:
 
     def notified(self, request: Request) -> Progress | None:
         """None when it says nothing new: no status in it, or the outcome is already known."""
+        self.heard = True
         state = (request.headers.get("Subscription-State") or "").partition(";")[0].strip().lower()
         self.over = state == "terminated"
         line = status_line(request) if media_type(request) in ("message/sipfrag", "") else None
@@ -60,3 +63,13 @@ class Referral:
         status, reason = line if line is not None else (None, "")
         self.final = self.over or (status is not None and status >= 200)
         return Progress(status, reason, self.final)
+
+    def unheard(self) -> Progress | None:
+        """The peer took the REFER and will not say, or has not said, how it goes; None when it has.
+
+        Without this the next REFER would wait for ever. What comes late still belongs to this one.
+        """
+        if self.heard or self.final:
+            return None
+        self.final = True
+        return Progress(None, "", True)

@@ -20,7 +20,7 @@ from itertools import count
 from services.gateway.sip.call import Call, CallState, CallStateError
 from services.gateway.sip.calls import Calls
 from services.gateway.sip.digestclient import DigestClient
-from services.gateway.sip.events import CallEnded, EndReason, Output, ReferAnswered, RequestAnswered
+from services.gateway.sip.events import CallEnded, EndReason, Output, ReferAnswered, ReferNotified, RequestAnswered
 from services.gateway.sip.header import Headers
 from services.gateway.sip.identity import Locals
 from services.gateway.sip.inspection import Fields
@@ -355,14 +355,25 @@ class UserAgent:
             return []
         reason = "Request Timeout" if response is None else readable(response.reason)
         outputs: list[Output] = [ReferAnswered(call, status, reason)]
+        referral = call.referral
         if status >= 300:
             call.referral = None
+        elif response is not None and referral is not None:
+            if (response.headers.get("Refer-Sub") or "").strip().lower() == "false":  # RFC 4488 §4
+                return [*outputs, *self._unheard(call, referral)]
+            # RFC 3515 §2.4.4 wants the first NOTIFY at once; from some peers none ever comes.
+            deadline = now + self._calls.layer.timers.timeout
+            self._calls.alarms.set(deadline, lambda now: self._unheard(call, referral))
         if status != 481:
             return outputs
         # §12.2.1.2: the peer has forgotten the dialog. A 408 does not end it: many peers just ignore REFER.
         outputs += self._calls.close(call, now)
         self._calls.forget(call)
         return [*outputs, CallEnded(call, True, EndReason.DIALOG_GONE)]
+
+    def _unheard(self, call: Call, referral: Referral) -> list[Output]:
+        progress = referral.unheard() if call.referral is referral else None
+        return [] if progress is None else [ReferNotified(call, None, "", True)]
 
     def _on_expired(self, running: Running, unreachable: bool, now: float) -> list[Output]:
         call = self._calls.repeating.get(running)

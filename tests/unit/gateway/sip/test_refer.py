@@ -153,3 +153,30 @@ def test_a_transfer_that_failed_is_not_in_the_way_of_the_next(line: Line) -> Non
         ReferAnswered(line.established, 202, "Accepted"),
         ReferNotified(line.established, 200, "OK", True),
     ]
+
+
+def test_a_peer_that_never_says_how_it_goes(line: Line) -> None:
+    line.establish()
+    call = line.established
+    line.keep(line.agent.refer(call, "sip:100@pbx.example", line.now))
+    line.respond(line.requests[0], 202)
+    line.run(line.now + 31)
+    assert line.events == [ReferAnswered(call, 202, "Accepted")]
+    line.run(line.now + 2)
+    assert line.events[1:] == [ReferNotified(call, None, "", True)]
+    notify(line, b"SIP/2.0 200 OK\r\n", "terminated;reason=noresource")
+    assert (line.statuses, len(line.events)) == ([200], 2)
+    line.keep(line.agent.refer(call, "sip:101@pbx.example", line.now))
+    assert len(line.requests) >= 2
+
+
+def test_a_peer_that_will_not_say_how_it_goes(line: Line) -> None:
+    """RFC 4488."""
+    line.establish()
+    call = line.established
+    line.keep(line.agent.refer(call, "sip:100@pbx.example", line.now))
+    accepted = Response.to_request(line.requests[0], 202, headers=[("Refer-Sub", "false")])
+    line.receive(accepted.encode())
+    assert line.events == [ReferAnswered(call, 202, "Accepted"), ReferNotified(call, None, "", True)]
+    line.keep(line.agent.refer(call, "sip:101@pbx.example", line.now))
+    assert line.requests[-1].headers.get("Refer-To") == "<sip:101@pbx.example>"
