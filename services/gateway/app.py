@@ -113,7 +113,6 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | N
             missed_slots=ticker.schedule.missed_slots,
             worst_ms=ticker.schedule.worst_us / 1000,
         )
-        board.outgoing.close()
         await signalling.close()
     finally:
         ticker.close()
@@ -178,6 +177,7 @@ async def _calls_over(board: Switchboard, within_s: float, stop: asyncio.Event) 
 
 async def _say_goodbye(board: Switchboard) -> None:
     """BYE to live calls, and a moment for the answers."""
+    board.close()
     live_calls = list(board.calls.values())
     for live in live_calls:
         board.hang_up(live, "shutting down")

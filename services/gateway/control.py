@@ -10,6 +10,7 @@ from opentelemetry.trace import Span
 from services.common.rpc import abort, caller_context
 from services.common.telemetry import names
 from services.common.telemetry.trace import tracer
+from services.gateway.capture.log import MAX_CALL_BYTES, Captured
 from services.gateway.live_call import LiveCall
 from services.gateway.sip.call import CallStateError
 from services.gateway.sip.uri import format_host_port
@@ -21,6 +22,8 @@ from tandem.v1.gateway_pb2_grpc import CallControlServicer
 SERVICE_NAME = "tandem.v1.CallControl"
 
 Context = "grpc.aio.ServicerContext[Any, Any]"
+# Of messages, in an answer that may have 4 MiB: those of one call always fit.
+_MOST_BYTES = MAX_CALL_BYTES * 3 // 2
 
 
 class CallControl(CallControlServicer):
@@ -90,7 +93,14 @@ class CallControl(CallControlServicer):
     async def Messages(self, request: pb.MessagesRequest, context: Any) -> pb.MessagesResponse:
         log = self._board.signalling.log
         wanted = request.call_id if request.call_id not in ("", "last") else log.last() or ""
-        messages = log.messages(self._board.sip_call_ids.get(wanted, wanted))
+        # A call that moved has several dialogs. The latest ones first, as far as they fit into an answer.
+        messages: list[Captured] = []
+        for sip_call_id in reversed(self._board.sip_call_ids.get(wanted, (wanted,))):
+            found = log.messages(sip_call_id)
+            if sum(len(one.data) for one in (*messages, *found)) > _MOST_BYTES:
+                break
+            messages += found
+        messages.sort(key=lambda one: one.unix_us)
         if not messages:
             why = f"no SIP message of {wanted!r} is kept here (any more)" if wanted else "no call was heard of yet"
             await abort(context, grpc.StatusCode.NOT_FOUND, why, call_pb2.ERROR_REASON_CALL_UNKNOWN)

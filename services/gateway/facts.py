@@ -1,5 +1,6 @@
 """What is known of a call when it is answered."""
 
+import re
 import secrets
 
 from services.gateway.access import Trunk
@@ -8,6 +9,14 @@ from services.gateway.sip.call import Call as SipCall
 from services.gateway.sip.callfacts import header_facts
 from tandem.v1 import call_pb2 as pb
 from tandem.v1.audio_pb2 import AudioFormat
+
+# Of a URI's user part, what needs no escape and means nothing to whoever parses it badly.
+_SHOWABLE = re.compile(r"\+?[A-Za-z0-9_.*#-]{1,64}")
+
+
+def showable(number: str) -> bool:
+    """Whether it may stand in From as the number of whoever calls."""
+    return _SHOWABLE.fullmatch(number) is not None
 
 
 def new_call_id() -> str:

@@ -21,7 +21,7 @@ from services.gateway.media import MediaSession
 from services.gateway.routes import NOT_FOUND, ToAgent, ToEcho, ToReject
 from services.gateway.rtp_port import NoPortFree
 from services.gateway.sip.call import Call as SipCall
-from services.gateway.sip.events import CallEnded, IncomingCall, ProvisionalAcknowledged
+from services.gateway.sip.events import CallEnded, EndReason, IncomingCall, ProvisionalAcknowledged
 from services.gateway.sip.negotiation import MediaNegotiation, Negotiated
 from services.gateway.sip.sdp import SdpError
 from services.gateway.ticker import now_us
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from services.gateway.switchboard import Switchboard
 
 _TEMPORARY_FAILURE = 'Q.850;cause=41;text="Temporary failure"'
+_STATUSES = {EndReason.CANCELLED: 487, EndReason.NO_PRACK: 504}
+"""What the INVITE of a call got that was never answered."""
 
 
 @dataclass(slots=True)
@@ -56,13 +58,20 @@ class IncomingCalls:
         self._ringing: dict[SipCall, Ringing] = {}
 
     def incoming(self, incoming: IncomingCall) -> None:
-        call, board = incoming.call, self._board
+        call = incoming.call
         span = tracer().start_span(names.CALL_SETUP, context=Context(), attributes={names.SIP_CALL_ID: call.call_id})
         trunk = self._signalling.trunks.named(call.profile.name)
         if trunk is None:
             self._reject(call, span, 403)
             return
         span.set_attribute(names.TRUNK, trunk.name)
+        try:
+            self._admit(incoming, trunk, span)
+        except Exception:
+            self._failed(call, span)
+
+    def _admit(self, incoming: IncomingCall, trunk: Trunk, span: Span) -> None:
+        call, board = incoming.call, self._board
         if incoming.replaces is not None:
             board.takeovers.replace(incoming, trunk, span)
             return
@@ -77,12 +86,13 @@ class IncomingCalls:
             self._reject(call, span, route.status, route.reason)
             return
         ringing = self._prepare(call, trunk, route, incoming.sdp_offer, span)
-        if ringing is None:
-            return
-        try:
+        if ringing is not None:
             self._ring(ringing)
-        except Exception:
-            self._failed(ringing)
+
+    def close(self) -> None:
+        """The callers are told that nobody will answer."""
+        for ringing in list(self._ringing.values()):
+            self._reject(ringing.call, ringing.span, 503)
 
     def negotiation(self, call: SipCall) -> MediaNegotiation | None:
         """Of a call that is not answered yet."""
@@ -96,6 +106,8 @@ class IncomingCalls:
             ringing.media = media
             if ringing.early is not None:
                 ringing.early.negotiated(media)
+            elif ringing.route.early_media:
+                self._open(ringing, media)
 
     def acknowledged(self, event: ProvisionalAcknowledged) -> None:
         """PRACK, with the answer where our 183 carried the offer."""
@@ -109,16 +121,12 @@ class IncomingCalls:
 
     def ended(self, ended: CallEnded) -> None:
         """The caller gave up, or we refused."""
-        ringing = self._ringing.pop(ended.call, None)
+        ringing = self._forget(ended.call)
         if ringing is None:
             return
-        if ringing.timer is not None:
-            ringing.timer.cancel()
-        if ringing.early is not None:
-            self._board.stop_media(ringing.early)
-        ringing.port.close()
         if ringing.span.is_recording():
-            ringing.span.set_attribute(names.HANGUP_REASON, ended.reason.value)
+            status = _STATUSES.get(ended.reason, 480)
+            ringing.span.set_attributes({names.HANGUP_REASON: ended.reason.value, names.SIP_STATUS: status})
             ringing.span.end()
         logger().info("call_unanswered", sip_call_id=ended.call.call_id, why=ended.reason.value)
 
@@ -131,8 +139,8 @@ class IncomingCalls:
             logger().error("no_rtp_port", why=str(error))
             self._reject(call, span, 503, "No media port", [("Retry-After", "5")])
             return None
-        negotiation = self._board.negotiation(trunk, call.flow, port.port)
         try:
+            negotiation = self._board.negotiation(trunk, port.version, port.port)
             if offer is None:
                 body, media = negotiation.offer(), None
             else:
@@ -142,6 +150,9 @@ class IncomingCalls:
             port.close()
             self._reject(call, span, error.status, None, [("Warning", error.warning)] if error.warning else [])
             return None
+        except Exception:
+            port.close()
+            raise
         ringing = Ringing(call, trunk, route, port, negotiation, media, body, span)
         self._ringing[call] = ringing
         return ringing
@@ -152,19 +163,24 @@ class IncomingCalls:
             self._answer(call)
             return
         now = self._signalling.now()
-        if route.early_media:
+        # RFC 3261 §13.2.1: an offer of ours goes into a reliable response only.
+        if route.early_media and (ringing.media is not None or call.provisionals is not None):
             self._signalling.carry_out(board.agent.progress(call, ringing.body, now))
             if ringing.media is not None:
-                began_us = now_us()
-                timeout_us = board.settings.media_timeout_s * 1_000_000
-                ringing.early = MediaSession(
-                    ringing.port, Silent(), lambda: now_us() - began_us, timeout_us, lambda: None, early=True
-                )
-                ringing.early.negotiated(ringing.media)
-                board.start_early(ringing.early, lambda: self._failed(ringing))
+                self._open(ringing, ringing.media)
         else:
             self._signalling.carry_out(board.agent.ringing(call, now))
         ringing.timer = asyncio.get_running_loop().call_later(route.ring_s, self._answer, call)
+
+    def _open(self, ringing: Ringing, media: Negotiated) -> None:
+        """Media before the answer."""
+        began_us = now_us()
+        timeout_us = self._board.settings.media_timeout_s * 1_000_000
+        ringing.early = MediaSession(
+            ringing.port, Silent(), lambda: now_us() - began_us, timeout_us, lambda: None, early=True
+        )
+        ringing.early.negotiated(media)
+        self._board.start_early(ringing.early, lambda: self._failed(ringing.call, ringing.span))
 
     def _answer(self, call: SipCall) -> None:
         ringing = self._ringing.get(call)
@@ -186,20 +202,31 @@ class IncomingCalls:
                 ringing.early,
             )
         except Exception:
-            self._failed(ringing)
+            self._release(ringing)
+            self._failed(call, ringing.span)
 
-    def _failed(self, ringing: Ringing) -> None:
+    def _failed(self, call: SipCall, span: Span) -> None:
         """A defect of ours costs this call only, and leaves no slot taken and no caller in silence."""
-        logger().exception("call_setup_failed", sip_call_id=ringing.call.call_id)
-        self._ringing.pop(ringing.call, None)
+        logger().exception("call_setup_failed", sip_call_id=call.call_id)
+        self._forget(call)
+        if span.is_recording():
+            span.set_attributes({names.HANGUP_REASON: "internal error", names.SIP_STATUS: 480})
+            span.end()
+        self._signalling.carry_out(self._board.agent.bye(call, self._signalling.now(), _TEMPORARY_FAILURE))
+
+    def _forget(self, call: SipCall) -> Ringing | None:
+        """It rings no more."""
+        ringing = self._ringing.pop(call, None)
+        if ringing is not None:
+            self._release(ringing)
+        return ringing
+
+    def _release(self, ringing: Ringing) -> None:
         if ringing.timer is not None:
             ringing.timer.cancel()
         if ringing.early is not None:
             self._board.stop_media(ringing.early)
         ringing.port.close()
-        if ringing.span.is_recording():
-            ringing.span.end()
-        self._signalling.carry_out(self._board.agent.bye(ringing.call, self._signalling.now(), _TEMPORARY_FAILURE))
 
     def _reject(
         self,

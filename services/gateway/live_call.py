@@ -56,8 +56,11 @@ class LiveCall:
     too_long: asyncio.TimerHandle | None = None
     traceparent: str = ""
     slot: Hashable = None
-    """What its slot was taken for, where that is not the SIP call."""
+    """What its slot was taken for: the SIP call that it began with, or the placing of it. A move changes nothing."""
     outbound: bool = False
+    """We called the device that it is with now: its minutes cost."""
+    ip_version: int = 4
+    """Of its RTP port."""
     hang_up_reason: str | None = None
     refer: Refer | None = None
     watchers: set[asyncio.Queue[pb.WatchResponse]] = field(default_factory=set)

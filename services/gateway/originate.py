@@ -16,7 +16,7 @@ from services.common.telemetry.log import logger
 from services.common.telemetry.trace import tracer
 from services.gateway.access import Trunk
 from services.gateway.early_media import Silent
-from services.gateway.facts import new_call_id, outbound_facts
+from services.gateway.facts import new_call_id, outbound_facts, showable
 from services.gateway.media import MediaSession
 from services.gateway.rtp_port import NoPortFree
 from services.gateway.sip.call import Call as SipCall
@@ -31,12 +31,15 @@ from services.gateway.ticker import now_us
 from services.gateway.toll_fraud import OutboundRefused
 from services.gateway.udp import UdpPort
 from tandem.v1 import gateway_pb2 as pb
+from tandem.v1.call_pb2 import CallFacts
 
 if TYPE_CHECKING:
     from services.gateway.switchboard import Switchboard
 
 Tell = Callable[[pb.OriginateResponse], None]
 
+# As in the settings; proxies give up after three minutes (RFC 3261 §16.6, timer C).
+_LONGEST_RING_S = 300
 _BUSY = (486, 600)
 _NO_ANSWER = (408, 480, 487)
 _NO_SUCH_NUMBER = (404, 410, 414, 416, 484, 485, 604)
@@ -61,7 +64,7 @@ class Placing:
     media: Negotiated | None = None
     timer: asyncio.TimerHandle | None = None
     redirected: bool = False
-    gave_up: pb.OriginateFailure.ValueType = pb.ORIGINATE_FAILURE_UNSPECIFIED
+    gave_up: pb.OriginateFailure.ValueType | None = None
 
 
 class OutgoingCalls:
@@ -99,15 +102,26 @@ class OutgoingCalls:
             names.CALL_SETUP, context=context, attributes={names.CALL_ID: call_id, names.TRUNK: trunk.name}
         )
         caller = request.caller_number or outbound.caller
-        negotiation = self._board.negotiation(trunk, flow, port.port)
+        negotiation = self._board.negotiation(trunk, port.version, port.port)
         placing = Placing(request, trunk, call_id, number, caller, tell, span, port, negotiation)
         full = self._board.admission.admit(placing, trunk.name, self._signalling.now())
         if full is not None:
-            self._close(placing)
+            self._close(placing, 0, full.reason)
             tell(_failed(pb.ORIGINATE_FAILURE_FULL, 0, full.reason))
             return lambda: None
-        self._invite(placing, target)
-        ring_s = request.ring_timeout_s or outbound.ring_timeout_s
+        try:
+            self._invite(placing, target)
+        except ValueError as error:
+            # What was asked for cannot be written into an INVITE.
+            self._fail(placing, pb.ORIGINATE_FAILURE_FORBIDDEN, 0, str(error))
+            return lambda: None
+        except Exception:
+            logger().exception("originate_broken", call_id=call_id)
+            self._fail(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED, 0, "internal error")
+            return lambda: None
+        if placing.call not in self._placing:
+            return lambda: None  # it is over already
+        ring_s = min(request.ring_timeout_s or outbound.ring_timeout_s, _LONGEST_RING_S)
         placing.timer = asyncio.get_running_loop().call_later(
             ring_s, self._give_up, placing, pb.ORIGINATE_FAILURE_NO_ANSWER
         )
@@ -130,17 +144,30 @@ class OutgoingCalls:
         placing = self._placing.pop(ended.call, None)
         if placing is None or self._redirected(placing, ended):
             return
-        self._close(placing)
-        self._board.admission.free(placing)
-        failure = placing.gave_up or failure_of(ended)
-        reason = ended.detail or pb.OriginateFailure.Name(failure).removeprefix("ORIGINATE_FAILURE_").lower()
-        logger().info("originate_failed", call_id=placing.call_id, status=ended.status, why=reason)
-        placing.tell(_failed(failure, ended.status, reason))
+        failure = failure_of(ended) if placing.gave_up is None else placing.gave_up
+        name = pb.OriginateFailure.Name(failure).removeprefix("ORIGINATE_FAILURE_").lower()
+        reason = ended.detail or ("internal error" if failure == pb.ORIGINATE_FAILURE_UNSPECIFIED else name)
+        self._fail(placing, failure, ended.status, reason)
+
+    def negotiation(self, call: SipCall) -> MediaNegotiation | None:
+        """Of a call that is not answered yet."""
+        placing = self._placing.get(call)
+        return None if placing is None else placing.negotiation
+
+    def renegotiated(self, call: SipCall, media: Negotiated) -> None:
+        """An UPDATE changed the media before the answer."""
+        placing = self._placing.get(call)
+        if placing is not None:
+            placing.media = media
+            if placing.early is not None:
+                placing.early.negotiated(media)
 
     def _redirected(self, placing: Placing, ended: CallEnded) -> bool:
         """A 3xx is followed once, and within the trunk: what may not be called may not be redirected to either."""
-        if not ended.contact or placing.redirected or placing.gave_up:
+        if not ended.contact or placing.redirected or placing.gave_up is not None:
             return False
+        if placing.early is not None:
+            return False  # its RTP port is in use: not worth another
         try:
             contact = SipUri.parse(ended.contact)
         except UriError:
@@ -153,10 +180,12 @@ class OutgoingCalls:
         if isinstance(admitted, OutboundRefused):
             logger().warning("redirect_refused", call_id=placing.call_id, why=admitted.value)
             return False
-        if placing.early is not None:
-            return False  # its RTP port is in use: not worth another
         placing.redirected, placing.number = True, admitted.number
-        self._invite(placing, ended.contact if contact.host != here else target, ended.call)
+        try:
+            self._invite(placing, _way(contact) if contact.host != here else target, ended.call)
+        except Exception:
+            logger().exception("originate_broken", call_id=placing.call_id)
+            return False
         return True
 
     def arm_caps(self, trunk: str) -> None:
@@ -171,6 +200,9 @@ class OutgoingCalls:
             self._caps_timers[trunk] = loop.call_later(max(deadline - now, 0), self._used_up, trunk)
 
     def close(self) -> None:
+        """Whoever is being called is called no more."""
+        for placing in list(self._placing.values()):
+            self._give_up(placing, pb.ORIGINATE_FAILURE_CANCELLED)
         for timer in self._caps_timers.values():
             timer.cancel()
 
@@ -181,6 +213,12 @@ class OutgoingCalls:
             return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_UNREACHABLE, reason=f"trunk {trunk.name}: {down}")
         if self._board.admission.draining:
             return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FULL, reason="draining")
+        if request.caller_number and not showable(request.caller_number):
+            why = f"caller_number {request.caller_number!r} is no number or user name that can be shown"
+            return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FORBIDDEN, reason=why)
+        if not request.caller_name.isprintable():
+            why = f"caller_name {request.caller_name!r} has characters that cannot be shown"
+            return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FORBIDDEN, reason=why)
         placed = self._board.caps[trunk.name].admit(request.to, self._signalling.now())
         if isinstance(placed, OutboundRefused):
             reason = f"trunk {trunk.name}: {placed.explanation}"
@@ -206,6 +244,7 @@ class OutgoingCalls:
         placing.call = call
         self._placing[call] = placing
         placing.span.set_attribute(names.SIP_CALL_ID, call.dialog.call_id)
+        self._board.known_as(placing.call_id, call.dialog.call_id)
         if not placing.redirected:
             placed = pb.OriginatePlaced(call_id=placing.call_id, sip_call_id=call.dialog.call_id)
             placing.tell(pb.OriginateResponse(placed=placed))
@@ -248,13 +287,22 @@ class OutgoingCalls:
             if placing.media is None:
                 raise SdpError("the answer has no SDP")
         except SdpError as error:
-            self._close(placing)
-            board.admission.free(placing)
-            placing.tell(_failed(pb.ORIGINATE_FAILURE_NOT_ACCEPTABLE, 200, str(error)))
+            self._fail(placing, pb.ORIGINATE_FAILURE_NOT_ACCEPTABLE, 200, str(error))
             self._signalling.carry_out(board.agent.bye(event.call, self._signalling.now()))
             return
+        try:
+            facts = self._begin(placing, event.call)
+        except Exception:
+            logger().exception("originate_broken", call_id=placing.call_id)
+            self._signalling.carry_out(board.agent.bye(event.call, self._signalling.now()))
+            self._fail(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED, 200, "internal error")
+        else:
+            placing.tell(pb.OriginateResponse(answered=facts))
+
+    def _begin(self, placing: Placing, call: SipCall) -> CallFacts:
+        board = self._board
         facts = outbound_facts(
-            event.call,
+            call,
             placing.call_id,
             placing.caller,
             placing.number,
@@ -263,8 +311,8 @@ class OutgoingCalls:
             board.control_address,
         )
         facts.answered_unix_us = time.time_ns() // 1000
-        live = board.begin(
-            event.call,
+        board.begin(
+            call,
             facts,
             placing.trunk,
             placing.negotiation,
@@ -272,11 +320,9 @@ class OutgoingCalls:
             placing.port,
             placing.span,
             placing.early,
+            slot=placing,
         )
-        live.slot, live.outbound = placing, True
-        board.caps[placing.trunk.name].answered(placing, self._signalling.now())
-        self.arm_caps(placing.trunk.name)
-        placing.tell(pb.OriginateResponse(answered=facts))
+        return facts
 
     def _give_up(self, placing: Placing, failure: pb.OriginateFailure.ValueType) -> None:
         if placing.call is None or placing.call not in self._placing:
@@ -288,13 +334,21 @@ class OutgoingCalls:
         for live in [one for one in self._board.live.values() if one.outbound and one.trunk.name == trunk]:
             self._board.hang_up(live, "the trunk's minutes of the day are used up")
 
-    def _close(self, placing: Placing) -> None:
+    def _fail(self, placing: Placing, failure: pb.OriginateFailure.ValueType, status: int, reason: str) -> None:
+        self._close(placing, status, reason)
+        self._board.admission.free(placing)
+        logger().info("originate_failed", call_id=placing.call_id, status=status, why=reason)
+        placing.tell(_failed(failure, status, reason))
+
+    def _close(self, placing: Placing, status: int, reason: str) -> None:
         if placing.timer is not None:
             placing.timer.cancel()
         if placing.early is not None:
             self._board.stop_media(placing.early)
         placing.port.close()
-        placing.span.end()
+        if placing.span.is_recording():
+            placing.span.set_attributes({names.SIP_STATUS: status, names.HANGUP_REASON: reason})
+            placing.span.end()
 
 
 def failure_of(ended: CallEnded) -> pb.OriginateFailure.ValueType:
@@ -311,6 +365,12 @@ def failure_of(ended: CallEnded) -> pb.OriginateFailure.ValueType:
         if status in statuses:
             return failure
     return pb.ORIGINATE_FAILURE_REJECTED
+
+
+def _way(contact: SipUri) -> str:
+    """To the host that was looked at, and not to another that the URI names beside it (maddr)."""
+    parameters = {name: value for name, value in contact.parameters.items() if name == "transport"}
+    return str(SipUri(contact.host, contact.port, scheme=contact.scheme, parameters=parameters))
 
 
 def _failed(failure: pb.OriginateFailure.ValueType, status: int, reason: str) -> pb.OriginateResponse:

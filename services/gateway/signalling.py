@@ -114,7 +114,10 @@ class Signalling:
         trunk = self.trunks.of(flow.address[0])
         if trunk is None:
             if self._refuses_strangers:
-                self.carry_out(self.agent.refuse(data, flow, 403))
+                # Not through `carry_out`: nothing of a stranger's is kept, or theirs would push out our calls'.
+                for refusal in self.agent.refuse(data, flow, 403):
+                    if isinstance(refusal, Send):
+                        self._transport.send(refusal.data, refusal.flow)
             return
         self._keep(data, flow, sent=False)
         self.carry_out(self.agent.receive(data, flow, now, self._profiles.get(trunk.name, ANYONE)))
@@ -124,7 +127,11 @@ class Signalling:
 
     def _expire(self) -> None:
         self._timer, self._timer_at = None, float("inf")
-        self.carry_out(self.agent.expire(self.now()))
+        outputs: list[Output] = []
+        try:
+            outputs = self.agent.expire(self.now())
+        finally:
+            self.carry_out(outputs)  # whatever went wrong: the other calls' timers go on
 
     # Inside
 
@@ -142,7 +149,11 @@ class Signalling:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(response)
             case _:
-                self._on_event(output)
+                try:
+                    self._on_event(output)
+                except Exception:
+                    # The other outputs belong to other calls, as like as not.
+                    logger().exception("sip_event_failed", event_type=type(output).__name__)
 
     async def _look_up(self, token: int, uri: str) -> None:
         targets: list[Target] = []
@@ -150,6 +161,9 @@ class Signalling:
             targets = await self._resolver.targets(uri)
         except NoTarget as error:
             logger().warning("sip_target_unknown", uri=uri, why=str(error))
+        except Exception:
+            # Whoever waits for the answer is to get one.
+            logger().exception("sip_lookup_failed", uri=uri)
         host = _host(uri)
         for trunk in self.trunks:
             if targets and host in _hosts(trunk):

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from ipaddress import ip_address
 
 from opentelemetry.trace import Span
@@ -58,9 +58,12 @@ from tandem.v1.call_pb2 import CallFacts
 MakeAgentCall = Callable[[CallFacts, str, Callable[[], int], Callable[[str], None]], AgentCall]
 
 _NORMAL_CLEARING = 'Q.850;cause=16;text="Normal call clearing"'
+# Of one call: the latest places that it moved to.
+_MOST_CALL_IDS = 8
 _REMOTE_REASONS = {
     EndReason.REMOTE_BYE: "BYE",
     EndReason.NO_ACK: "no ACK",
+    EndReason.NO_PRACK: "no PRACK",
     EndReason.DIALOG_GONE: "the peer no longer knows the call",
     EndReason.SESSION_EXPIRED: "session expired",
 }
@@ -85,8 +88,9 @@ class Switchboard:
         self.admission = admission or Admission(settings.max_calls, TrunkLimits.of(settings.trunks))
         self.calls: dict[str, LiveCall] = {}
         self.live: dict[SipCall, LiveCall] = {}
-        self.sip_call_ids: OrderedDict[str, str] = OrderedDict()
-        """Of the latest calls by our id, for who looks for their messages later."""
+        """By each of its SIP calls that has not ended."""
+        self.sip_call_ids: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        """Of the latest calls by our id, for who looks for their messages later: more than one where a call moved."""
         self.call_over: Callable[[CallEnded], None] = lambda ended: None
         """Told of every call's end, while `live` still has it; who watches the trunks puts it in."""
         self._ticker = ticker
@@ -116,6 +120,11 @@ class Switchboard:
         """No call is left, and nothing that the other side has yet to answer."""
         return not self.live and not self.agent.waiting
 
+    def close(self) -> None:
+        """Calls that are not answered yet end too, both ways: at the gateway's own end."""
+        self.incoming.close()
+        self.outgoing.close()
+
     def drain(self) -> None:
         """No new calls from now on; OPTIONS says so too."""
         self.admission.drain()
@@ -128,6 +137,7 @@ class Switchboard:
         if live.hang_up_reason is None:
             live.hang_up_reason = reason
         self.signalling.carry_out(self.agent.bye(live.sip, self.signalling.now(), _NORMAL_CLEARING))
+        self.takeovers.hung_up(live)
 
     def refer(self, live: LiveCall, target: str, span: Span) -> asyncio.Future[tuple[int, str]]:
         """Sends REFER; the future has the final response. Raises CallStateError, and ValueError for a bad target."""
@@ -149,9 +159,9 @@ class Switchboard:
         ports = self._rtp_ports.get(version) or next(iter(self._rtp_ports.values()))
         return ports.open()
 
-    def negotiation(self, trunk: Trunk, flow: Flow, rtp_port: int) -> MediaNegotiation:
-        version = 6 if ":" in flow.address[0] else 4
-        host = self._media_hosts.get(version) or next(iter(self._media_hosts.values()))
+    def negotiation(self, trunk: Trunk, ip_version: int, rtp_port: int) -> MediaNegotiation:
+        """For a call whose RTP port is of this IP version."""
+        host = self._media_hosts.get(ip_version) or next(iter(self._media_hosts.values()))
         return MediaNegotiation(
             self.settings.advertised(host),
             rtp_port,
@@ -171,9 +181,11 @@ class Switchboard:
         port: UdpPort,
         span: Span,
         early: MediaSession | None = None,
+        slot: Hashable = None,
     ) -> LiveCall:
         """The call is answered: voice, media and dialogue. `span` is ended. `media` None: the answer to our offer is
-        still to come. `early`: the session that ran before the answer."""
+        still to come. `early`: the session that ran before the answer. `slot`: what its slot was taken for; the call by
+        default."""
         answered_us = now_us()
         traceparent = traceparent_of(span)
         agent_name = facts.agent
@@ -199,20 +211,21 @@ class Switchboard:
             session = early
             session.answered(voice, clock, lambda: hang_up("media timeout"))
         live = LiveCall(call, facts, trunk, negotiation, session, answered_us, agent, traceparent=traceparent)
+        live.slot, live.ip_version = slot or call, port.version
         self.live[call] = self.calls[facts.call_id] = live
-        self.sip_call_ids[facts.call_id] = facts.sip_call_id
-        while len(self.sip_call_ids) > MAX_CALLS:
-            self.sip_call_ids.popitem(last=False)
+        self.known_as(facts.call_id, facts.sip_call_id)
+        self.costs(live, not call.inbound)
         provisional = media or negotiation.provisional
-        on_hold = session.negotiated(provisional) if provisional is not None else False
+        if provisional is not None:
+            session.negotiated(provisional)
         if early is None:
             session.start()
-            self._ticker.add(session.tick, lambda: hang_up("internal error"))
+        self._ticker.add(session.tick, lambda: hang_up("internal error"))
         loop = asyncio.get_running_loop()
         live.too_long = loop.call_later(self.settings.max_call_s, hang_up, "call too long")
         if agent is not None:
             live.task = loop.create_task(agent.run(), name=f"call {facts.call_id}")
-            if on_hold:
+            if session.held:
                 agent.held(True)
         logger().info(
             "call_answered",
@@ -223,6 +236,23 @@ class Switchboard:
             srtp=session.encrypted,
         )
         return live
+
+    def known_as(self, call_id: str, sip_call_id: str) -> None:
+        """A call's messages are to be found under this Call-ID too."""
+        before = self.sip_call_ids.get(call_id, ())
+        if sip_call_id not in before:
+            self.sip_call_ids[call_id] = (*before, sip_call_id)[-_MOST_CALL_IDS:]
+        while len(self.sip_call_ids) > MAX_CALLS:
+            self.sip_call_ids.popitem(last=False)
+
+    def costs(self, live: LiveCall, outbound: bool) -> None:
+        """Whether the call's minutes cost from now on."""
+        if live.outbound == outbound:
+            return
+        live.outbound = outbound
+        caps, now = self.caps[live.trunk.name], self.signalling.now()
+        (caps.answered if outbound else caps.ended)(live.slot, now)
+        self.outgoing.arm_caps(live.trunk.name)
 
     def start_early(self, session: MediaSession, on_failure: Callable[[], None]) -> None:
         """Media before the answer."""
@@ -244,8 +274,9 @@ class Switchboard:
         match event:
             case IncomingCall():
                 self.incoming.incoming(event)
-            case ProvisionalAcknowledged():
+            case ProvisionalAcknowledged(call, answer):
                 self.incoming.acknowledged(event)
+                self._confirmed(call, answer)  # our 200 may have waited for it
             case CallConfirmed(call, answer, missing):
                 self._confirmed(call, answer)
                 live = self.live.get(call)
@@ -277,7 +308,7 @@ class Switchboard:
                 logger().info("sip_message_ignored", sip_call_id=call.call_id)
 
     def _confirmed(self, call: SipCall, answer: bytes | None) -> None:
-        """ACK; with the answer to our offer when the INVITE had none (RFC 3264 §4)."""
+        """ACK or PRACK; with the answer to our offer when the INVITE had none (RFC 3264 §4)."""
         live = self.live.get(call)
         if live is None or answer is None:
             return
@@ -289,7 +320,9 @@ class Switchboard:
 
     def _reoffered(self, reoffer: Reoffered) -> None:
         live = self.live.get(reoffer.call)
-        negotiation = live.negotiation if live is not None else self.incoming.negotiation(reoffer.call)
+        call = reoffer.call
+        early = self.incoming.negotiation(call) or self.outgoing.negotiation(call)
+        negotiation = early if live is None else live.negotiation
         now = self.signalling.now()
         if negotiation is None:
             self.signalling.carry_out(self.agent.reject_offer(reoffer.call, 488, now))
@@ -311,23 +344,30 @@ class Switchboard:
             self.settle(live, media)
         else:
             self.incoming.renegotiated(reoffer.call, media)
+            self.outgoing.renegotiated(reoffer.call, media)
 
     def _ended(self, ended: CallEnded) -> None:
-        self.call_over(ended)
-        self.admission.free(ended.call)
+        try:
+            self.call_over(ended)
+        except Exception:  # whoever watches is not to keep the slot taken
+            logger().exception("call_over_untold", sip_call_id=ended.call.call_id)
         self.incoming.ended(ended)
         self.outgoing.ended(ended)
         live = self.live.pop(ended.call, None)
         if live is None:
-            return
-        self.takeovers.ended(live)
+            self.admission.free(ended.call)
+        elif live.sip is ended.call and not self.takeovers.goes_on(live, ended):
+            self.finish(live, ended)
+
+    def finish(self, live: LiveCall, ended: CallEnded) -> None:
+        """Nothing is left of the call. `ended`: of its last SIP call."""
         del self.calls[live.facts.call_id]
         self._ticker.remove(live.media.tick)
         self.admission.free(live.slot)
-        if live.outbound:
-            self.caps[live.trunk.name].ended(live.slot, self.signalling.now())
-            self.outgoing.arm_caps(live.trunk.name)
-        reason = live.hang_up_reason if ended.reason is EndReason.LOCAL_BYE else None
+        self.costs(live, False)
+        # A 200 that still waited for a PRACK is a call of ours all the same: then our BYE is a refusal.
+        ours = ended.reason in (EndReason.LOCAL_BYE, EndReason.REJECTED)
+        reason = live.hang_up_reason if ours else None
         reason = reason or _REMOTE_REASONS.get(ended.reason, ended.reason.value)
         live.end(ended.by_remote, reason)
         logger().info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,15 @@ from opentelemetry.trace import Span
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.gateway.access import Trunk
+from services.gateway.facts import showable
 from services.gateway.live_call import LiveCall
 from services.gateway.sip.call import Call as SipCall
-from services.gateway.sip.events import CallAnswered, CallEnded, IncomingCall, Progress, ReferReceived
+from services.gateway.sip.events import CallAnswered, CallEnded, EndReason, IncomingCall, Progress, ReferReceived
 from services.gateway.sip.negotiation import MediaNegotiation
 from services.gateway.sip.sdp import SdpError
 from services.gateway.sip.uri import SipUri, UriError, user_of
 from services.gateway.toll_fraud import OutboundRefused
+from tandem.v1 import call_pb2 as pb
 
 if TYPE_CHECKING:
     from services.gateway.switchboard import Switchboard
@@ -31,8 +34,11 @@ class Following:
     live: LiveCall
     negotiation: MediaNegotiation
     number: str
+    timer: asyncio.TimerHandle
     told: bytes | None = None
     """The answer that an early response brought."""
+    left: CallEnded | None = None
+    """Whoever referred us has hung up: the live call has no SIP call until the target answers."""
 
 
 class TakeOvers:
@@ -53,7 +59,7 @@ class TakeOvers:
             span.end()
             self._signalling.carry_out(board.agent.reject(call, 488 if live else 481, now))
             return
-        negotiation = board.negotiation(trunk, call.flow, live.media.port)
+        negotiation = board.negotiation(trunk, live.ip_version, live.media.port)
         try:
             answer = negotiation.answer(incoming.sdp_offer)
         except SdpError as error:
@@ -65,9 +71,8 @@ class TakeOvers:
         self._signalling.carry_out(board.agent.answer(call, answer.body, now))
         span.set_attributes({names.CALL_ID: live.facts.call_id, names.SIP_STATUS: 200})
         span.end()
-        old = self._move(live, call, negotiation)
+        self._move(live, call, negotiation)
         board.settle(live, answer.negotiated, moved=True)
-        self._signalling.carry_out(board.agent.bye(old, self._signalling.now(), _REPLACED))
 
     # REFER
 
@@ -77,7 +82,8 @@ class TakeOvers:
         live = board.live.get(call)
         now = self._signalling.now()
         target = None if live is None else live.trunk.settings.target
-        if live is None or target is None or any(one.live is live for one in self._following.values()):
+        outbound = None if live is None else live.trunk.settings.outbound
+        if live is None or target is None or outbound is None or self._followed(live):
             self._signalling.carry_out(board.agent.reject_refer(call, 603, now))
             return
         try:
@@ -90,20 +96,23 @@ class TakeOvers:
             self._signalling.carry_out(board.agent.reject_refer(call, 603, now))
             return
         self._signalling.carry_out(board.agent.accept_refer(call, now))
-        negotiation = board.negotiation(live.trunk, call.flow, live.media.port)
+        negotiation = board.negotiation(live.trunk, live.ip_version, live.media.port)
         headers = [("Referred-By", event.referred_by)] if event.referred_by else []
         if event.replaces is not None:
             headers.append(("Replaces", event.replaces))
+        came = live.facts.direction == pb.CALL_DIRECTION_INBOUND
+        ours = live.facts.called_number if came else live.facts.caller_number
         new, outputs = board.agent.invite(
             request_uri(target, placed.number),
             negotiation.offer(),
             now,
-            caller=(live.facts.called_number if call.inbound else live.facts.caller_number, ""),
+            caller=(ours if showable(ours) else outbound.caller, ""),
             way=target,
             profile=self._signalling.profile(live.trunk),
             headers=headers,
         )
-        self._following[new] = Following(live, negotiation, placed.number)
+        timer = asyncio.get_running_loop().call_later(outbound.ring_timeout_s, self._give_up, new, 408)
+        self._following[new] = Following(live, negotiation, placed.number, timer)
         logger().info("refer_followed", call_id=live.facts.call_id, target=placed.number)
         self._signalling.carry_out(outputs)
 
@@ -117,21 +126,39 @@ class TakeOvers:
             self._tell(following, event.status, event.reason)
         else:
             del self._following[event.call]
+            following.timer.cancel()
             self._answered(following, event)
         return True
 
-    def ended(self, live: LiveCall) -> None:
-        """A live call is over: who is still being called for it is called no more."""
-        for call in [call for call, one in self._following.items() if one.live is live]:
-            del self._following[call]
-            self._signalling.carry_out(self._board.agent.bye(call, self._signalling.now()))
+    def goes_on(self, live: LiveCall, ended: CallEnded) -> bool:
+        """The SIP call of a live one is over. True when it waits for whom it is referred to (RFC 5589 §6: who refers
+        may hang up at once); nobody is called for it any more when not."""
+        following = self._followed(live)
+        if following is not None and ended.reason is EndReason.REMOTE_BYE:
+            following.left = ended
+            if not live.media.held:
+                live.media.held = True
+                if live.agent is not None:
+                    live.agent.held(True)
+            return True
+        self._abandon(live)
+        return False
+
+    def hung_up(self, live: LiveCall) -> None:
+        """We are to end a live call; it may have nobody to send a BYE to."""
+        following = self._followed(live)
+        if following is not None and following.left is not None:
+            following.left = CallEnded(live.sip, False, EndReason.LOCAL_BYE)
+            self._abandon(live)
 
     def failed(self, ended: CallEnded) -> bool:
         """The target did not answer: the call goes on as it was. Whether this was about a REFER."""
         following = self._following.pop(ended.call, None)
         if following is None:
             return False
+        following.timer.cancel()
         self._tell(following, ended.status or 503, ended.detail)
+        self._over(following)
         return True
 
     def _answered(self, following: Following, event: CallAnswered) -> None:
@@ -145,28 +172,53 @@ class TakeOvers:
             logger().warning("refer_failed", call_id=live.facts.call_id, why=str(error))
             self._signalling.carry_out(board.agent.bye(event.call, self._signalling.now()))
             self._tell(following, 488, "Not Acceptable Here")
+            self._over(following)
             return
         self._tell(following, 200, "OK")
-        old = self._move(live, event.call, following.negotiation)
+        self._move(live, event.call, following.negotiation)
         board.settle(live, media, moved=True)
-        self._signalling.carry_out(board.agent.bye(old, self._signalling.now(), _REPLACED))
+
+    def _followed(self, live: LiveCall) -> Following | None:
+        return next((one for one in self._following.values() if one.live is live), None)
+
+    def _abandon(self, live: LiveCall) -> None:
+        """Who is being called for it is called no more."""
+        for call in [call for call, one in self._following.items() if one.live is live]:
+            self._give_up(call, 487)
+
+    def _give_up(self, call: SipCall, status: int) -> None:
+        following = self._following.pop(call, None)
+        if following is None:
+            return
+        following.timer.cancel()
+        self._signalling.carry_out(self._board.agent.bye(call, self._signalling.now()))
+        self._tell(following, status, "")
+        self._over(following)
+
+    def _over(self, following: Following) -> None:
+        """The target is not to be had."""
+        if following.left is not None:
+            self._board.finish(following.live, following.left)
 
     def _tell(self, following: Following, status: int, reason: str) -> None:
         now = self._signalling.now()
         self._signalling.carry_out(self._board.agent.tell_refer(following.live.sip, status, reason, now))
 
-    def _move(self, live: LiveCall, call: SipCall, negotiation: MediaNegotiation) -> SipCall:
-        """The live call belongs to another dialog from now on; gives the one before."""
-        old = live.sip
-        self._board.live.pop(old, None)
-        self._board.live[call] = live
+    def _move(self, live: LiveCall, call: SipCall, negotiation: MediaNegotiation) -> None:
+        """The live call belongs to another dialog from now on; the one before ends."""
+        self._abandon(live)
+        board, old = self._board, live.sip
+        board.live[call] = live
         live.sip, live.negotiation = call, negotiation
+        live.facts.sip_call_id = call.call_id
+        board.known_as(live.facts.call_id, call.call_id)
+        board.costs(live, not call.inbound)
         if live.refer is not None:
             live.refer.answer(487, "Call moved")
             live.refer.close("call moved")
             live.refer = None
-        logger().info("call_moved", call_id=live.facts.call_id, sip_call_id=call.dialog.call_id)
-        return old
+        logger().info("call_moved", call_id=live.facts.call_id, sip_call_id=call.call_id)
+        self._signalling.carry_out(board.agent.bye(old, self._signalling.now(), _REPLACED))
 
 
 def request_uri(target: str, number: str) -> str:

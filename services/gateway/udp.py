@@ -21,7 +21,8 @@ class UdpPort:
 
     def __init__(self, host: str, port: int, receive_buffer_bytes: int | None = None, dscp: int | None = None) -> None:
         """Raises OSError when the address can't be had. `dscp` marks what leaves (RFC 2474)."""
-        family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
+        self.version = ip_address(host).version
+        family = socket.AF_INET6 if self.version == 6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:

@@ -361,7 +361,7 @@ class OriginateRequest(_message.Message):
     USER_TO_USER_FIELD_NUMBER: _builtins.int
     trunk: _builtins.str
     to: _builtins.str
-    """The number to call, or a SIP URI."""
+    """The number to call, or a user name at the trunk; no URI, for only what the trunk's caps allow is called."""
     agent: _builtins.str
     """The agent folder that speaks."""
     caller_number: _builtins.str

@@ -156,6 +156,9 @@ class Message:
     @cached_property
     def contacts(self) -> list[NameAddr]:
         """Contact values; a lone "*" (REGISTER) counts as none."""
+        return self._read_contacts()
+
+    def _read_contacts(self) -> list[NameAddr]:
         values = [value for value in self._values("Contact") if value != "*"]
         return _checked(lambda: [NameAddr.parse(value) for value in values]) if values else []
 
@@ -233,6 +236,16 @@ class Response(Message):
         super().__init__(headers, body)
         self.status = status
         self.reason = reason
+
+    @cached_property
+    def contacts(self) -> list[NameAddr]:
+        """Of a refusal none where they cannot be read: a redirect to what is no URI still ends the INVITE."""
+        try:
+            return self._read_contacts()
+        except SipParseError:
+            if self.status < 300:
+                raise
+            return []
 
     @classmethod
     def to_request(

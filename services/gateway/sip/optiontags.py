@@ -7,7 +7,7 @@ from services.gateway.sip.message import Message
 
 def option_tags(message: Message, name: str) -> frozenset[str]:
     """The option tags of the header `name`, lowered; empty when it is absent. Never raises."""
-    return frozenset(tag.lower() for tag in _tokens(message, name))
+    return frozenset(message.headers.tokens(name))
 
 
 def supports(message: Message, tag: str) -> bool:
@@ -17,9 +17,8 @@ def supports(message: Message, tag: str) -> bool:
 
 def allowed_methods(message: Message) -> frozenset[str] | None:
     """The methods in Allow; None when the sender does not say."""
-    return frozenset(_tokens(message, "Allow")) if "Allow" in message.headers else None
-
-
-def _tokens(message: Message, name: str) -> list[str]:
-    parts = (part.strip() for value in message.headers.all(name) for part in value.split(","))
-    return [part for part in parts if part]
+    if "Allow" not in message.headers:
+        return None
+    # Methods differ by case (§7.1), option tags do not.
+    parts = (part.strip() for value in message.headers.all("Allow") for part in value.split(","))
+    return frozenset(part for part in parts if part)

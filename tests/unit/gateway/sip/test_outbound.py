@@ -12,6 +12,7 @@ import pytest
 from services.gateway.sip.call import CallState
 from services.gateway.sip.digest import Credentials
 from services.gateway.sip.events import CallAnswered, CallEnded, EndReason, LookUp, Progress
+from services.gateway.sip.message import Response
 from services.gateway.sip.profile import Profile
 from services.gateway.sip.sessiontimer import SessionTimerMode, SessionTimerPolicy
 from services.gateway.sip.targets import Target
@@ -178,6 +179,14 @@ def test_refused(line: Line, status: int, rung: bool) -> None:
     callee.respond(180)  # too late
     line.over()
     assert len(line.events) == 1
+
+
+def test_a_redirect_to_what_is_no_uri(line: Line) -> None:
+    callee = line.dial()
+    moved = Response.to_request(callee.invite, 302, "theirs", headers=[("Contact", "<sip:>, nobody")])
+    line.receive(moved.encode())
+    assert [(one.reason, one.status, one.contact) for one in line.ended] == [(EndReason.REFUSED, 302, "")]
+    line.over()
 
 
 def test_nobody_answers(line: Line) -> None:
