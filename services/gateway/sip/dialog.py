@@ -120,8 +120,7 @@ class SuccessRetransmission:
     """
 
     def __init__(self, response: Response, timers: Timers) -> None:
-        self.response = response
-        self.waiting = True
+        self._response: Response | None = response
         self._timers = timers
         self._interval = timers.t1
 
@@ -130,13 +129,13 @@ class SuccessRetransmission:
 
     def stop(self) -> None:
         """The ACK came, or the call ended otherwise."""
-        self.waiting = False
+        self._response = None
 
     def expire(self, timer: str, now: float) -> list[Action]:
-        if not self.waiting:
+        if self._response is None:
             return []
         if timer == "2xx":
             self._interval = min(2 * self._interval, self._timers.t2)
-            return [Transmit(self.response), SetTimer("2xx", now + self._interval)]
-        self.waiting = False
+            return [Transmit(self._response), SetTimer("2xx", now + self._interval)]
+        self._response = None
         return [TimedOut()]

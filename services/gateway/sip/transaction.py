@@ -43,10 +43,20 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """What is left of a response that was sent: a transaction that only waits for repetitions need not hold more."""
+
+    data: bytes
+
+    def encode(self) -> bytes:
+        return self.data
+
+
+@dataclass(frozen=True, slots=True)
 class Transmit:
     """Give the message to the transport."""
 
-    message: Request | Response
+    message: Request | Response | Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +90,11 @@ Action = Transmit | Deliver | SetTimer | TimedOut | Terminated
 class InviteServerTransaction:
     """Figure 7, with RFC 6026 figure 5 for 2xx."""
 
-    def __init__(self, request: Request, timers: Timers, reliable: bool = False) -> None:
-        self.request = request
+    def __init__(self, timers: Timers, reliable: bool = False) -> None:
         self.reliable = reliable
         self.state = State.PROCEEDING
         self._timers = timers
-        self._last: Response | None = None
+        self._last: Response | Encoded | None = None
         self._interval_g = timers.t1
 
     def receive(self, request: Request, now: float) -> list[Action]:
@@ -115,8 +124,10 @@ class InviteServerTransaction:
             return [Transmit(response)]
         if response.status < 300:
             self.state = State.ACCEPTED
+            self._last = None
             return [Transmit(response), SetTimer("L", now + self._timers.timeout)]
         self.state = State.COMPLETED
+        self._last = Encoded(response.encode())
         timers: list[Action] = [] if self.reliable else [SetTimer("G", now + self._interval_g)]
         return [Transmit(response), *timers, SetTimer("H", now + self._timers.timeout)]
 
@@ -139,12 +150,11 @@ class InviteServerTransaction:
 class NonInviteServerTransaction:
     """Figure 8."""
 
-    def __init__(self, request: Request, timers: Timers, reliable: bool = False) -> None:
-        self.request = request
+    def __init__(self, timers: Timers, reliable: bool = False) -> None:
         self.reliable = reliable
         self.state = State.TRYING
         self._timers = timers
-        self._last: Response | None = None
+        self._last: Response | Encoded | None = None
 
     def receive(self, request: Request, now: float) -> list[Action]:
         """The request again."""
@@ -163,7 +173,8 @@ class NonInviteServerTransaction:
             self.state = State.TERMINATED
             return [Transmit(response), Terminated()]
         self.state = State.COMPLETED
-        return [Transmit(response), SetTimer("J", now + self._timers.timeout)]
+        self._last = Encoded(response.encode())
+        return [Transmit(self._last), SetTimer("J", now + self._timers.timeout)]
 
     def expire(self, timer: str, now: float) -> list[Action]:
         if timer == "J" and self.state is State.COMPLETED:

@@ -123,9 +123,8 @@ class TransactionLayer:
             return self.perform(running, running.machine.receive(request, now))
         if request.method == "ACK":
             return [Acknowledged(request)]
-        machine = (InviteServerTransaction if request.method == "INVITE" else NonInviteServerTransaction)(
-            request, self.timers, flow.reliable
-        )
+        kind = InviteServerTransaction if request.method == "INVITE" else NonInviteServerTransaction
+        machine = kind(self.timers, flow.reliable)
         merge_key: _Key = ()
         # §8.2.2.2 means any request, but carriers ping with OPTIONS that differ in nothing but the branch.
         if request.to.tag is None and request.method == "INVITE":
