@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from services.common.settings import Key, SettingsInvalid, YamlFile, read_yaml
 from services.gateway.numbers import NumberPattern
 from services.gateway.secret import ENVIRONMENT, FILE
-from services.gateway.settings import GatewaySettings, SipTlsSettings
+from services.gateway.settings import GatewaySettings, SipTlsSettings, split_address
 from services.gateway.sip.uri import SipUri, format_host_port
 from services.gateway.trunk_settings import SMALLEST_MIN_SE_S, FallbackSettings, RouteSettings, TrunkSettings
 from tandem import settings as stack_settings
@@ -53,6 +53,7 @@ def check(path: Path | None, now: datetime | None = None) -> Checked:
     warnings = (
         *_tls_warnings(gateway.sip_tls, now or datetime.now(UTC)),
         *_route_warnings(gateway.routes, ("gateway", "routes")),
+        *_control_warnings(gateway),
         *(
             warning
             for index, trunk in enumerate(gateway.trunks)
@@ -106,6 +107,14 @@ def _tls_warnings(tls: SipTlsSettings, now: datetime) -> Iterator[Warned]:
         problems, first = _certificate_problems(pair.certificate, now)
         yield from (((*here, "certificate"), what) for what in problems)
         yield from (((*here, "key"), what) for what in _key_problems(pair.key, first))
+
+
+def _control_warnings(gateway: GatewaySettings) -> Iterator[Warned]:
+    host, _ = split_address(gateway.control_address)
+    inside = host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+    if not inside and any(trunk.outbound is not None for trunk in gateway.trunks):
+        what = f"whoever reaches {gateway.control_address} can place calls, and is asked for nothing: firewall it"
+        yield ("gateway", "control_address"), what
 
 
 def _certificate_problems(path: Path, now: datetime) -> tuple[list[str], x509.Certificate | None]:
@@ -175,6 +184,9 @@ def _trunk_warnings(gateway: GatewaySettings, trunk: TrunkSettings, at: Key) -> 
         )
     if trunk.srtp != "off" and not trunk.tls and gateway.sip_tls_port is None:
         yield (*at, "srtp"), "the keys are sent in the clear: use TLS (proxy with ;transport=tls, sip_tls_port)"
+    if trunk.credentials is not None and trunk.credentials.realm is None:
+        what = "no realm: anybody in a call may ask for a hash of the password, and guess at it; name the trunk's own"
+        yield (*at, "credentials"), what
     if trunk.max_calls is not None and trunk.max_calls > gateway.max_calls:
         yield (*at, "max_calls"), f"{trunk.max_calls} are more than the gateway's own max_calls, {gateway.max_calls}"
     if trunk.outbound is not None and not trunk.outbound.destinations:
@@ -182,6 +194,9 @@ def _trunk_warnings(gateway: GatewaySettings, trunk: TrunkSettings, at: Key) -> 
     for place, text in enumerate(trunk.outbound.destinations if trunk.outbound else []):
         if not text.strip("+*"):
             what = f"{text} is every number of the world, premium ones too: a stolen line calls those"
+            yield (*at, "outbound", "destinations", place), what
+        if text.startswith("/") and not text.startswith(("/^", "/\\A")):
+            what = f"{text} matches anywhere in a number: begin it with ^"
             yield (*at, "outbound", "destinations", place), what
     yield from _route_warnings(trunk.routes, (*at, "routes"))
 

@@ -44,8 +44,9 @@ def table(trunks: Iterable[pb.Trunk], now: datetime) -> "Table":
         state = state_of(one)
         calls = f"{one.calls}/{one.max_calls}" if one.max_calls else str(one.calls)
         since = datetime.fromtimestamp(one.since_unix_us / 1_000_000, now.tzinfo)
-        # A peer's words may stand in the detail: Text takes no markup from them.
-        row = (one.name, Text(state, _STYLES.get(state, "")), since_text(since, now), calls, Text(one.detail))
+        # A peer's words may stand in the detail: Text takes no markup from them, and no cursor moves by them.
+        said = "".join(letter if letter.isprintable() else "·" for letter in one.detail)
+        row = (one.name, Text(state, _STYLES.get(state, "")), since_text(since, now), calls, Text(said))
         made.add_row(*row)
     return made
 

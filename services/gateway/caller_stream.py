@@ -23,6 +23,8 @@ STALL_US = 100_000
 MAX_CONCEALED_FRAMES = 50
 # No real packet holds more; longer ones are noise.
 MAX_PACKET_MS = 200
+# What may come at once after a network has stood still; later, twice as much as time goes by.
+MOST_AHEAD_US = 10_000_000
 
 
 class CallerStream:
@@ -40,6 +42,9 @@ class CallerStream:
         self.lost_packets = 0
         self.concealed_frames = 0
         self.unknown_packets = 0
+        self.flooding_packets = 0
+        self._credit_us = MOST_AHEAD_US
+        self._credited_us = 0
         self._sequence = 0
         self._last_us = -FRAME_US
         self._flags = 0
@@ -77,6 +82,9 @@ class CallerStream:
         elif event_clock_hz is None and packet.payload_type != COMFORT_NOISE:
             self.unknown_packets += 1
             return []
+        if not self._credit(now_us):
+            self.flooding_packets += 1
+            return []
         out: list[Heard] = []
         extended = self._extend(packet, out)
         if extended is None:
@@ -108,6 +116,14 @@ class CallerStream:
             self._last_us = max(self._last_us, now_us - FRAME_US)
             self._made_up = 0
         self._held = held
+
+    def _credit(self, now_us: int) -> bool:
+        """Whether more is heard now. Nobody speaks faster than time goes by: what does, or leaves gaps to be filled
+        one after the other, would keep the recogniser from the other calls."""
+        since_us = max(0, now_us - self._credited_us)
+        self._credited_us += since_us
+        self._credit_us = min(self._credit_us + 2 * since_us, MOST_AHEAD_US)
+        return self._credit_us > 0
 
     def _extend(self, packet: RtpPacket, out: list[Heard]) -> int | None:
         if self._ssrc is None:
@@ -160,9 +176,10 @@ class CallerStream:
         self.lost_packets += packets
         frames = round(packets * self._packet_bytes / _FRAME_BYTES) - self._made_up
         self._rest = b""
-        if frames > MAX_CONCEALED_FRAMES:
+        most = MAX_CONCEALED_FRAMES if self._credit_us > 0 else 0
+        if frames > most:
             self._flags |= DISCONTINUITY
-        for _ in range(min(frames, MAX_CONCEALED_FRAMES) if not self._held else 0):
+        for _ in range(min(frames, most) if not self._held else 0):
             self._conceal(out, arrived_us)
 
     def _conceal(self, out: list[Heard], latest_us: int) -> None:
@@ -177,3 +194,4 @@ class CallerStream:
         )
         self._flags = 0
         self._sequence += 1
+        self._credit_us -= FRAME_US

@@ -37,6 +37,11 @@ class NumberPlan:
         if not digits.removeprefix("+").isdecimal() or not digits.isascii():
             return None
         found = digits if digits.startswith("+") else self._international(digits)
+        if found is not None and self.national_prefix == "0":
+            # "+49 (0)30" is the way it is printed, and some dial it. Left there, it would also hide a premium number
+            # from the patterns: +49 0900. No number of a country with this prefix begins with it.
+            own = f"+{self.country}"
+            found = own + found.removeprefix(own).lstrip("0") if found.startswith(f"{own}0") else found
         return found if found is not None and _E164.fullmatch(found) else None
 
     def _international(self, digits: str) -> str | None:

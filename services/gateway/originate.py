@@ -182,7 +182,9 @@ class OutgoingCalls:
             return False
         placing.redirected, placing.number = True, admitted.number
         try:
-            self._invite(placing, _way(contact) if contact.host != here else target, ended.call)
+            # A trunk by TLS is not left for what is none: the SRTP keys would go out in the clear.
+            direct = contact.host != here and (_by_tls(contact) or not placing.trunk.settings.tls)
+            self._invite(placing, _way(contact) if direct else target, ended.call)
         except Exception:
             logger().exception("originate_broken", call_id=placing.call_id)
             return False
@@ -371,6 +373,10 @@ def _way(contact: SipUri) -> str:
     """To the host that was looked at, and not to another that the URI names beside it (maddr)."""
     parameters = {name: value for name, value in contact.parameters.items() if name == "transport"}
     return str(SipUri(contact.host, contact.port, scheme=contact.scheme, parameters=parameters))
+
+
+def _by_tls(contact: SipUri) -> bool:
+    return contact.scheme == "sips" or (contact.parameters.get("transport") or "").lower() == "tls"
 
 
 def _failed(failure: pb.OriginateFailure.ValueType, status: int, reason: str) -> pb.OriginateResponse:

@@ -52,16 +52,19 @@ class Signalling:
         self._hep = hep
         self._refuses_strangers = settings.strangers == "refuse"
         self._sources = SourceLimit(settings.max_messages_per_source_s)
+        # Apart: of forged sources there are more than a table holds, and the trunks' would share one count with them.
+        self._strangers = SourceLimit(settings.max_messages_per_source_s)
         self._on_event: Callable[[Event], None] = lambda event: None
         self._requests: dict[int, asyncio.Future[Response | None]] = {}
         self._lookups: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._peers: dict[tuple[str, str], list[str]] = {}
-        """IP addresses of the trunks' proxies and registrars, by trunk and host."""
+        """IP addresses of the trunks' proxies and registrars, by trunk and server."""
         for trunk in trunks:
-            for host in _hosts(trunk):
-                self._learn(trunk, host, [host] if is_numeric(host) else [])
+            for uri in _servers(trunk):
+                host = SipUri.parse(uri).host
+                self._learn(trunk, uri, [host] if is_numeric(host) else [])
 
     def start(self, on_event: Callable[[Event], None]) -> None:
         self._on_event = on_event
@@ -109,15 +112,15 @@ class Signalling:
 
     def _message(self, data: bytes, flow: Flow) -> None:
         now = self.now()
-        if not self._sources.allows(flow.address[0], now):
-            return
         trunk = self.trunks.of(flow.address[0])
         if trunk is None:
-            if self._refuses_strangers:
+            if self._refuses_strangers and self._strangers.allows(flow.address[0], now):
                 # Not through `carry_out`: nothing of a stranger's is kept, or theirs would push out our calls'.
                 for refusal in self.agent.refuse(data, flow, 403):
                     if isinstance(refusal, Send):
                         self._transport.send(refusal.data, refusal.flow)
+            return
+        if not self._sources.allows(flow.address[0], now):
             return
         self._keep(data, flow, sent=False)
         self.carry_out(self.agent.receive(data, flow, now, self._profiles.get(trunk.name, ANYONE)))
@@ -164,15 +167,15 @@ class Signalling:
         except Exception:
             # Whoever waits for the answer is to get one.
             logger().exception("sip_lookup_failed", uri=uri)
-        host = _host(uri)
+        server = _server(uri)
         for trunk in self.trunks:
-            if targets and host in _hosts(trunk):
-                self._learn(trunk, host, [target.flow.address[0] for target in targets])
+            if targets and server in _servers(trunk):
+                self._learn(trunk, server, [target.flow.address[0] for target in targets])
         self.carry_out(self.agent.looked_up(token, targets, self.now()))
 
-    def _learn(self, trunk: Trunk, host: str, addresses: list[str]) -> None:
+    def _learn(self, trunk: Trunk, server: str, addresses: list[str]) -> None:
         """What we call and register with must be able to answer."""
-        self._peers[trunk.name, host] = addresses
+        self._peers[trunk.name, server] = addresses
         found = [one for (name, _), here in self._peers.items() if name == trunk.name for one in here]
         self.trunks.learn(trunk.name, found)
 
@@ -194,15 +197,19 @@ class Signalling:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._expire)
 
 
-def _host(uri: str) -> str:
+def _server(uri: str) -> str:
+    """The part of a URI that tells which servers it names (RFC 3263 §4): by another port or transport there are others,
+    and a caller may write any of them into Contact."""
     try:
-        return SipUri.parse(uri).host
+        parsed = SipUri.parse(uri)
     except UriError:
         return ""
+    named = {name: value for name, value in sorted(parsed.parameters.items()) if name in ("maddr", "transport")}
+    return str(SipUri(parsed.host, parsed.port, scheme=parsed.scheme, parameters=named)).lower()
 
 
-def _hosts(trunk: Trunk) -> list[str]:
-    """Of the URIs that calls, pings and registrations go to."""
+def _servers(trunk: Trunk) -> list[str]:
+    """That calls, pings and registrations go to."""
     register = trunk.settings.registration
     uris = [trunk.settings.target, register.registrar if register else None]
-    return list(dict.fromkeys(_host(uri) for uri in uris if uri))
+    return list(dict.fromkeys(_server(uri) for uri in uris if uri))

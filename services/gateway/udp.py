@@ -12,8 +12,9 @@ from services.gateway.transports.sockets import mark, only_own_version
 Address = tuple[str, int]
 
 _LARGEST = 65535
-# Like a datagram lost on the way: the next one may get through.
-_PASSING = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR}
+# Like a datagram lost on the way: the next one may get through. Also after one that is too long, which tells nothing of
+# its destination: a peer's own long header fields make it so.
+_PASSING = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR, errno.EMSGSIZE}
 
 
 class UdpPort:
@@ -53,7 +54,7 @@ class UdpPort:
     def send(self, data: bytes, destination: Address) -> bool:
         """Hands a datagram to the socket; one that it does not take is lost, as on any network.
 
-        False when it cannot be sent there at all: no route, too long, a port of 0.
+        False when it cannot be sent there at all: no route, a port of 0.
         """
         try:
             self._socket.sendto(data, destination)

@@ -82,7 +82,9 @@ def line(progress: "pb.OriginateResponse") -> str:
             failed = progress.failed
             kind = pb.OriginateFailure.Name(failed.failure).removeprefix("ORIGINATE_FAILURE_")
             words = kind.replace("_", " ").lower() if failed.failure else "failed"
-            said = f"{failed.sip_status or ''} {failed.reason}".strip()
+            # A stranger's words: nothing that moves a cursor reaches the terminal.
+            reason = "".join(letter if letter.isprintable() else "·" for letter in failed.reason)
+            said = f"{failed.sip_status or ''} {reason}".strip()
             return words if said.lower() in ("", words, kind.lower()) else f"{words}: {said}"
         case other:
             return str(other)

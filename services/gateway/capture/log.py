@@ -20,6 +20,7 @@ MAX_CALL_BYTES = 2 * 2**20
 _KEPT_FIRST = 40
 # OPTIONS and REGISTER come with a new Call-ID each: they must not push out the calls.
 _MAX_OTHERS = 100
+_MOST_FLOWS = 1024
 # In the body nothing begins like that: "i:" is no SDP line.
 _CALL_ID = re.compile(rb"\n(?i:call-id|i)[ \t]*:(?:[ \t]|\r?\n[ \t])*([^\r\n]*)")
 _MAX_CALL_ID = 256
@@ -61,6 +62,8 @@ class SipLog:
         self._calls: OrderedDict[bytes, _Dialog] = OrderedDict()
         self._others: OrderedDict[bytes, _Dialog] = OrderedDict()
         self._newest = b""
+        # A call's messages go over one flow or two: each is kept once.
+        self._flows: dict[Flow, Flow] = {}
         self._max_calls = max_calls
         self._max_others = min(_MAX_OTHERS, max_calls)
         self._max_bytes = max_bytes
@@ -84,6 +87,9 @@ class SipLog:
                 dialog = self._open(call_id, data.startswith(b"INVITE "))
             else:
                 self._others.move_to_end(call_id)
+        if len(self._flows) >= _MOST_FLOWS:
+            self._flows.clear()
+        flow = self._flows.setdefault(flow, flow)
         dialog.size += len(data)
         self.size += len(data)
         if len(dialog.first) < self._first and not dialog.dropped and dialog.size <= self._max_call_bytes // 2:

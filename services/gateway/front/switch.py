@@ -33,6 +33,8 @@ class Switch:
         self._dispatcher = dispatcher
         self._workers = workers
         self._sources = SourceLimit(settings.max_messages_per_source_s)
+        # As in the workers: forged sources must not push the trunks' out.
+        self._strangers = SourceLimit(settings.max_messages_per_source_s)
         self._learned: dict[str, str] = {}
 
     def start(self) -> None:
@@ -60,9 +62,10 @@ class Switch:
 
     def _message(self, data: bytes, flow: Flow) -> None:
         source = flow.address[0]
-        if not self._sources.allows(source, time.monotonic()):
+        trusted = self._trunks.of(source) is not None
+        if not (self._sources if trusted else self._strangers).allows(source, time.monotonic()):
             return
-        number = self._dispatcher.receive(data, trusted=self._trunks.of(source) is not None)
+        number = self._dispatcher.receive(data, trusted)
         worker = None if number is None else self._workers.get(number)
         if worker is None or not worker.pipe.send(Carried(Kind.RECEIVED, flow, data).pack()):
             self.unheard += 1

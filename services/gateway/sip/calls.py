@@ -85,6 +85,8 @@ class Calls:
         hop = dialog.next_hop()
         direct = numeric_flow(hop)
         last = call.flow
+        if direct is not None and _own(direct) and not _own(last):
+            return last  # or anybody's Contact or Record-Route would have us talk to what listens here for us alone
         hidden = direct is not None and _private(direct) and not _private(last)
         if not dialog.route_set and (call.behind_nat or hidden):
             return last
@@ -255,6 +257,13 @@ class Calls:
         if call.alarm is not None:
             call.alarm.cancel()
             call.alarm = None
+
+
+def _own(flow: Flow) -> bool:
+    """This machine (loopback, unspecified) or its own link, where clouds keep their metadata."""
+    address = ip_address(flow.address[0])
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_link_local or mapped.is_unspecified)
 
 
 def _private(flow: Flow) -> bool:

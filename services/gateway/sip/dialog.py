@@ -119,6 +119,8 @@ class SuccessRetransmission:
     After 64*T1 without one it gives `TimedOut`: the call is to be ended with BYE.
     """
 
+    __slots__ = ("_interval", "_response", "_timers")
+
     def __init__(self, response: Response, timers: Timers) -> None:
         self._response: Response | None = response
         self._timers = timers

@@ -87,8 +87,13 @@ class Terminated:
 Action = Transmit | Deliver | SetTimer | TimedOut | Terminated
 
 
+_CHALLENGES = (401, 407)
+
+
 class InviteServerTransaction:
     """Figure 7, with RFC 6026 figure 5 for 2xx."""
+
+    __slots__ = ("_interval_g", "_last", "_timers", "reliable", "state")
 
     def __init__(self, timers: Timers, reliable: bool = False) -> None:
         self.reliable = reliable
@@ -114,7 +119,11 @@ class InviteServerTransaction:
         return []
 
     def respond(self, response: Response, now: float) -> list[Action]:
-        """A response from the transaction user; in Accepted, the repeated 2xx."""
+        """A response from the transaction user; in Accepted, the repeated 2xx.
+
+        A challenge is not repeated by itself (RFC 3261 §26.3.2.4): whoever forges his address would have eleven sent
+        for one. One that was lost goes out again when the INVITE comes again.
+        """
         if self.state is State.ACCEPTED and 200 <= response.status < 300:
             return [Transmit(response)]
         if self.state is not State.PROCEEDING:
@@ -128,7 +137,8 @@ class InviteServerTransaction:
             return [Transmit(response), SetTimer("L", now + self._timers.timeout)]
         self.state = State.COMPLETED
         self._last = Encoded(response.encode())
-        timers: list[Action] = [] if self.reliable else [SetTimer("G", now + self._interval_g)]
+        once = self.reliable or response.status in _CHALLENGES
+        timers: list[Action] = [] if once else [SetTimer("G", now + self._interval_g)]
         return [Transmit(response), *timers, SetTimer("H", now + self._timers.timeout)]
 
     def expire(self, timer: str, now: float) -> list[Action]:
@@ -149,6 +159,8 @@ class InviteServerTransaction:
 
 class NonInviteServerTransaction:
     """Figure 8."""
+
+    __slots__ = ("_last", "_timers", "reliable", "state")
 
     def __init__(self, timers: Timers, reliable: bool = False) -> None:
         self.reliable = reliable

@@ -30,7 +30,12 @@ from services.gateway.sip.transport import Flow, Send, reply_flow
 if TYPE_CHECKING:
     from services.gateway.sip.outgoing import Outgoing
 
-_Key = tuple[str, ...]
+_Key = str
+"""Parts joined by line feeds, which none of them holds: less to keep for 32 s than a tuple."""
+
+MOST_SERVERS = 65_536
+"""Server transactions with which a request outside of any call is still served; within calls twice as many. A call by
+UDP has two, for 32 s each: a thousand calls a second. Beyond, forged sources would fill the memory."""
 
 
 @dataclass(eq=False, slots=True)
@@ -39,8 +44,8 @@ class Running:
 
     machine: ServerTransaction | ClientTransaction | SuccessRetransmission
     flow: Flow
-    key: _Key = ()
-    merge_key: _Key = ()
+    key: _Key = ""
+    merge_key: _Key = ""
     server_name: str = ""
     outgoing: Outgoing | None = None
     """What a client transaction is one try of."""
@@ -89,6 +94,7 @@ class TransactionLayer:
 
     def __init__(self, timers: Timers, ids: Callable[[], str]) -> None:
         self.timers = timers
+        self.most_servers = MOST_SERVERS
         self._ids = ids
         self._servers: dict[_Key, Running] = {}
         self._clients: dict[_Key, Running] = {}
@@ -109,7 +115,7 @@ class TransactionLayer:
         except SipParseError as error:
             return self._refuse(error, flow)
         if isinstance(message, Response):
-            running = self._clients.get((message.via.branch or "", message.cseq.method))
+            running = self._clients.get(_client_key(message.via.branch, message.cseq.method))
             if running is None or not isinstance(running.machine, ClientTransaction):
                 return []
             return self.perform(running, running.machine.receive(message, now))
@@ -123,12 +129,15 @@ class TransactionLayer:
             return self.perform(running, running.machine.receive(request, now))
         if request.method == "ACK":
             return [Acknowledged(request)]
+        new = request.to.tag is None and (request.method != "CANCEL" or self.invite_of(request) is None)
+        if len(self._servers) >= (self.most_servers if new else 2 * self.most_servers):
+            return self._refuse(SipParseError(REASON_PHRASES[503], 503, request), flow)
         kind = InviteServerTransaction if request.method == "INVITE" else NonInviteServerTransaction
         machine = kind(self.timers, flow.reliable)
-        merge_key: _Key = ()
+        merge_key: _Key = ""
         # §8.2.2.2 means any request, but carriers ping with OPTIONS that differ in nothing but the branch.
         if request.to.tag is None and request.method == "INVITE":
-            merge_key = (request.call_id, request.from_.tag or "", str(request.cseq))
+            merge_key = f"{request.call_id}\n{request.from_.tag}\n{request.cseq}"
         running = self._servers[key] = Running(machine, reply_flow(request, flow), key, merge_key)
         merged = bool(merge_key) and self._merge.setdefault(merge_key, running) is not running
         return [Arrived(running, request, flow, merged)]
@@ -147,7 +156,7 @@ class TransactionLayer:
         self, request: Request, flow: Flow, now: float, server_name: str = ""
     ) -> tuple[Running, list[Send | Indication]]:
         """Sends a request (not ACK) in a new client transaction."""
-        key = (request.via.branch or "", request.method)
+        key = _client_key(request.via.branch, request.method)
         kind = InviteClientTransaction if request.method == "INVITE" else NonInviteClientTransaction
         machine = kind(request, self.timers, flow.reliable)
         running = self._clients[key] = Running(machine, flow, key, server_name=server_name)
@@ -241,11 +250,16 @@ class TransactionLayer:
         return [Send(response.encode(), reply_flow(request, flow))]
 
 
+def _client_key(branch: str | None, method: str) -> _Key:
+    """§17.1.3."""
+    return f"{branch}\n{method}"
+
+
 def _server_key(request: Request, method: str) -> _Key:
     """§17.2.3: branch, sent-by and method; without a usable branch what RFC 2543 matched by."""
     method = "INVITE" if method == "ACK" else method
     via = request.via
     if via.branch is not None:
-        return via.branch, via.host, str(via.port), method
+        return f"{via.branch}\n{via.host}\n{via.port}\n{method}"
     sent_by = f"{via.host}:{via.port};{via.parameters.get('branch')}"
-    return request.uri, request.call_id, request.from_.tag or "", str(request.cseq.number), sent_by, method
+    return "\n".join((request.uri, request.call_id, request.from_.tag or "", str(request.cseq.number), sent_by, method))

@@ -179,6 +179,20 @@ def test_concealment_fades_to_silence() -> None:
     assert np.abs(np.frombuffer(found[0].samples, "<i2")[:80] - expected).max() < 800
 
 
+@pytest.mark.parametrize(("step", "payload"), [(1, bytes(1600)), (60, bytes(80)), (60, bytes(160))])
+def test_nobody_is_heard_faster_than_time_goes_by(step: int, payload: bytes) -> None:
+    caller = stream()
+    found = [frame for n in range(20_000) for frame in frames(caller.packet(packet(n * step, payload), n * 500))]
+    # Ten seconds at once, and twice the ten that passed; the last packets may bring a few gaps' worth.
+    assert len(found) <= 500 + 2 * 500 + 200
+    before = caller.flooding_packets
+    assert before
+    for n in range(200):  # it behaves again
+        caller.packet(packet(20_000 * step + n), 20_000_000 + n * 20 * MS)
+        before = caller.flooding_packets if n < 100 else before
+    assert caller.flooding_packets == before
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["packet", "tick"]), st.integers(-4, 6)), max_size=80),
 )

@@ -280,6 +280,24 @@ async def test_a_redirect_goes_to_the_host_that_was_looked_at(office) -> None:
     assert {flow.address for _, flow in one.wire if _.startswith(b"INVITE")} == {("127.0.0.2", 5070), THEIRS}
 
 
+@pytest.mark.parametrize(
+    ("contact", "transport", "way"),
+    [
+        ("sip:+4930222@127.0.0.1:5070", Transport.TLS, ("127.0.0.2", 5071)),
+        ("sip:+4930222@127.0.0.1:5070;transport=udp", Transport.TLS, ("127.0.0.2", 5071)),
+        ("sip:+4930222@127.0.0.1:5070;transport=tls", Transport.TLS, ("127.0.0.1", 5070)),
+    ],
+)
+async def test_a_redirect_leads_no_call_out_of_tls(office, contact, transport, way) -> None:
+    one = office(trunks=[trunk(proxy="sip:127.0.0.2:5071;transport=tls")])
+    one.local[Transport.TLS, 4] = [("127.0.0.1", 5061)]
+    one.place()
+    reject(one, 302, [("Contact", f"<{contact}>")])
+    invite = [(data, flow) for data, flow in one.wire if data.startswith(b"INVITE")][-1]
+    assert invite[0].startswith(b"INVITE sip:+4930222@")
+    assert (invite[1].transport, invite[1].address) == (transport, way)
+
+
 async def test_answered_without_media(office) -> None:
     one = office()
     placed = one.place()

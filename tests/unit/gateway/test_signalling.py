@@ -7,7 +7,7 @@ import pytest
 from services.gateway.sip.events import IncomingCall, LookUp
 from services.gateway.sip.transport import Flow, Send, Transport
 from services.gateway.switchboard import Switchboard
-from tests.unit.gateway.office import THEIRS
+from tests.unit.gateway.office import THEIRS, trunk
 
 STRANGER = Flow(Transport.UDP, ("192.0.2.66", 5060))
 
@@ -73,6 +73,34 @@ async def test_a_timer_that_breaks_stops_no_other(office, monkeypatch) -> None:
     with pytest.raises(ZeroDivisionError):
         one.signalling._expire()
     assert len(one.clock.armed) == 1
+
+
+async def test_a_flood_from_forged_sources_keeps_no_trunk_from_being_heard(office) -> None:
+    one = office(strangers="refuse", max_messages_per_source_s=5)
+    for index in range(5000):
+        one.on_message(b"x", Flow(Transport.UDP, (f"198.18.{index // 256}.{index % 256}", 5060)))
+    one.wire.clear()
+    one.on_message(options(), Flow(Transport.UDP, THEIRS))
+    assert [data.split()[1] for data, _ in one.wire] == [b"200"]
+
+
+async def test_a_look_up_for_a_caller_moves_no_trunk(office) -> None:
+    """Whoever calls may write the carrier's host into Contact, with a port that leads past its SRV records."""
+    one = office(trunks=[trunk(proxy="sip:sbc.example")])
+
+    async def look_up(uri: str, address: str) -> None:
+        one.names.hosts["sbc.example"] = Flow(Transport.UDP, (address, 5060))
+        one.signalling.carry_out([LookUp(7, uri)])
+        for task in list(one.signalling._lookups):
+            await task
+
+    await look_up("sip:sbc.example", "192.0.2.10")
+    for uri in ("sip:x@sbc.example:5060", "sip:x@sbc.example;transport=tcp", "sips:x@sbc.example"):
+        await look_up(uri, "192.0.2.20")
+    of = one.signalling.trunks.of
+    assert (of("192.0.2.10"), of("192.0.2.20")) == (one.signalling.trunks.named("carrier"), None)
+    await look_up("sip:+4930111@sbc.example;user=phone", "192.0.2.30")
+    assert (of("192.0.2.10"), of("192.0.2.30")) == (None, one.signalling.trunks.named("carrier"))
 
 
 @pytest.mark.parametrize("broken", [True, False])

@@ -146,3 +146,9 @@ def test_calls_that_end_at_the_deadline_never_use_more_than_the_day_has(
             running.discard(call)
         assert day.running == len(running)
     assert all(seconds <= minutes * 60 + 1e-3 for seconds in used.values())
+
+
+@pytest.mark.parametrize("dialled", ["+49900123456", "0900123456", "+490900123456", "00490900123456", "+4900900123456"])
+def test_a_premium_number_is_not_hidden_behind_a_zero(dialled: str) -> None:
+    settings = OutboundSettings.model_validate({"caller": "1", "destinations": [r"/^\+49(?!900)/"]})
+    assert OutboundCaps(settings, NumberPlan("49")).admit(dialled, 0.0) is OutboundRefused.DESTINATION

@@ -69,7 +69,11 @@ def test_a_trunk_in_words(tmp_path: Path) -> None:
         ("    srtp: optional\n", "6: gateway.trunks.0.srtp: the keys are sent in the clear"),
         ("    max_calls: 201\n", "6: gateway.trunks.0.max_calls: 201 are more than the gateway's own max_calls, 200"),
         (
-            "    credentials: {username: u, password: cauliflower}\n",
+            "    credentials: {username: u, password: 'env:HOME'}\n",
+            "6: gateway.trunks.0.credentials: no realm: anybody in a call may ask for a hash of the password",
+        ),
+        (
+            "    credentials: {username: u, password: cauliflower, realm: pbx.example}\n",
             "6: gateway.trunks.0.credentials.password: the password stands in the file for all to read",
         ),
         (
@@ -83,6 +87,15 @@ def test_a_trunk_in_words(tmp_path: Path) -> None:
         (
             "    proxy: sip:192.0.2.9\n    outbound: {caller: '1', destinations: ['+*']}\n",
             "7: gateway.trunks.0.outbound.destinations.0: +* is every number of the world",
+        ),
+        (
+            "    proxy: sip:192.0.2.9\n    outbound: {caller: '1', destinations: ['/2[0-9]{2}/']}\n",
+            "7: gateway.trunks.0.outbound.destinations.0: /2[0-9]{2}/ matches anywhere in a number: begin it with ^",
+        ),
+        (
+            "    proxy: sip:192.0.2.9\n    outbound: {caller: '1', destinations: ['+49*']}\n"
+            "  control_address: 0.0.0.0:7301\n",
+            "8: gateway.control_address: whoever reaches 0.0.0.0:7301 can place calls",
         ),
         ("  - name: b\n", "6: gateway.trunks.1: no allow list, no proxy and no registrar"),
         ("  - name: b\n    proxy: sip:sbc.example\n", "6: gateway.trunks.1: no allow list: its calls are taken only"),

@@ -38,6 +38,13 @@ def test_the_table() -> None:
     ]
 
 
+def test_no_cursor_moves_by_a_peers_words() -> None:
+    console = Console(width=100, highlight=False, color_system=None)
+    with console.capture() as printed:
+        console.print(table([pb.Trunk(name="pbx", since_unix_us=SINCE, detail="403 \x1b]0;x\x07No\x9b2J")], NOW))
+    assert "403 ·]0;x·No·2J" in printed.get()
+
+
 def test_json() -> None:
     carrier, _, local = as_objects(TRUNKS)
     assert carrier == {
@@ -75,6 +82,10 @@ def test_before_today_the_date_is_said() -> None:
             "forbidden: trunk a: no",
         ),
         ({"failed": pb.OriginateFailed()}, "failed"),
+        (
+            {"failed": pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_BUSY, sip_status=486, reason="\x1b[2JNo\x9b\r")},
+            "busy: 486 ·[2JNo··",
+        ),
     ],
 )
 def test_the_steps_of_a_call(progress: dict[str, Any], printed: str) -> None:

@@ -52,9 +52,7 @@ def test_an_rfc_2543_caller_without_branch(line: Line) -> None:
     assert line.statuses == [100, 100, 200, 487]
 
 
-def test_a_contact_that_is_a_name_leading_nowhere(
-    line: Line, sdp_offer: bytes
-) -> None:
+def test_a_contact_that_is_a_name_leading_nowhere(line: Line, sdp_offer: bytes) -> None:
     data = line.request("INVITE", body=sdp_offer).replace(b"<sip:ada@198.51.100.7:5062>", b"sip:ada@pbx.example.com")
     line.receive(data, ("198.51.100.7", 5099))
     line.answer()

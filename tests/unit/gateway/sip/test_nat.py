@@ -67,6 +67,20 @@ def test_a_private_contact_beside_a_public_via(line: Line, sdp_offer: bytes) -> 
     assert line.sent[-1].flow.address == ("198.51.100.7", 5060)
 
 
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:7301", "[::1]:7301", "[::ffff:127.0.0.1]", "169.254.169.254:80", "0.0.0.0"]
+)
+@pytest.mark.parametrize("where", ["Contact", "Record-Route"])
+def test_nobody_has_us_talk_to_our_own_machine(line: Line, sdp_offer: bytes, address: str, where: str) -> None:
+    if where == "Contact":
+        data = line.request("INVITE", body=sdp_offer).replace(b"198.51.100.7:5062", f"{address};transport=tcp".encode())
+    else:
+        data = line.request("INVITE", body=sdp_offer, extra=f"Record-Route: <sip:{address};transport=tcp;lr>")
+    answered(line, data, Flow(Transport.UDP, ("198.51.100.7", 5060)))
+    line.keep(line.agent.bye(line.established, line.now))
+    assert line.sent[-1].flow == Flow(Transport.UDP, ("198.51.100.7", 5060))
+
+
 def over_tcp(data: bytes) -> bytes:
     return data.replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP")
 
