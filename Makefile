@@ -23,7 +23,7 @@ CALL_OPTIONS := $(if $(JSON),--json) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(O
 UP_OPTIONS := $(if $(SETTINGS),--settings $(SETTINGS)) $(if $(NATS),--nats $(NATS)) $(if $(PORTS),--ports $(PORTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup call up run test test-unit test-sip check protos lock bench clean fuzz-sip
+.PHONY: help setup call up run test test-unit test-sip check protos lock bench bench-signalling clean fuzz-sip
 
 help: ## this list
 	@echo "make call is the main job: it sets up, brings Tandem up, rings it and books an appointment."
@@ -70,6 +70,9 @@ fuzz-sip: $(STAMP) ## a million broken SIP messages against the parser and the u
 bench: $(STAMP) ## latency at the caller's ear, one JSON object on stdout (ARGS='--calls 1,2,4 --repeat 3')
 	@$(RUN) $(BIN)/tandem models fetch --yes
 	@$(RUN) $(BIN)/python -m bench.latency --json $(ARGS)
+
+bench-signalling: $(STAMP) ## calls a second on one core and what one costs, one JSON object (ARGS=--quick: a minute)
+	@$(RUN) $(BIN)/python -m bench.signalling --json $(ARGS)
 
 setup: $(STAMP) ## make .venv
 
