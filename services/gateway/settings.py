@@ -271,11 +271,6 @@ class GatewaySettings(ServiceSettings):
     def media_host(self) -> str:
         return self.media_host_beside(self.sip_host)
 
-    @property
-    def media_contact_host(self) -> str:
-        """The address in the SDP."""
-        return self.advertised(self.media_host)
-
     def advertised(self, host: str) -> str:
         """What the other side is told of one of our addresses: by its IP version."""
         return (self.advertised_host_v6 if ":" in host else self.advertised_host) or host

@@ -19,7 +19,6 @@ OPTION_TAGS = ("norefersub",)
 """What it adds to Supported, and what of a Require it understands (RFC 4488)."""
 
 _ENDS_SUBSCRIPTION = frozenset({404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 502, 604})
-_DIGITS = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +29,6 @@ class Notify:
     body: bytes
     final: bool
     """The subscription ends with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribed:
-    """Answer the SUBSCRIBE with `status` and `fields`, then send `notify`."""
-
-    status: int
-    fields: Fields
-    notify: Notify | None
 
 
 def refer_to(refer: Request) -> ReferTo | None:
@@ -62,10 +52,9 @@ class ReferSubscription:
     status = 202
 
     def __init__(self, refer: Request, now: float, expires_s: int = 120) -> None:
-        """`expires_s`: how long we promise to report; a SUBSCRIBE may ask for more, up to the same again."""
+        """`expires_s`: how long we promise to report."""
         self.cseq = refer.cseq.number
         self.over = False
-        self._longest_s = expires_s
         self._expires_at = now + expires_s
         self._line = (100, REASON_PHRASES[100])
         wanted = (refer.headers.get("Refer-Sub") or "").partition(";")[0].strip().lower()
@@ -93,22 +82,6 @@ class ReferSubscription:
             return None
         self._line = (status, reason or REASON_PHRASES.get(status, ""))
         return self._end("noresource", now) if status >= 200 else self._notify(now)
-
-    def matches(self, subscribe: Request) -> bool:
-        """Whether a SUBSCRIBE in the dialog is for this REFER: `Event: refer;id=` with its CSeq (§2.4.6)."""
-        event, *parameters = (part.strip() for part in (subscribe.headers.get("Event") or "").split(";"))
-        ids = [value.strip() for name, _, value in (p.partition("=") for p in parameters) if name.strip() == "id"]
-        return not self.over and event.lower() == "refer" and (not ids or ids[0] == str(self.cseq))
-
-    def subscribed(self, subscribe: Request, now: float) -> Subscribed:
-        """A SUBSCRIBE that `matches`: prolongs, or ends with `Expires: 0` (RFC 6665 §4.2.1)."""
-        text = (subscribe.headers.get("Expires") or "").strip()
-        expires = min(int(text), self._longest_s) if _DIGITS.fullmatch(text) else self._longest_s
-        if self.over:
-            return Subscribed(481, [], None)
-        self._expires_at = now + expires
-        notify = self._end("timeout", now) if expires == 0 else self._notify(now)
-        return Subscribed(200, [("Expires", str(expires))], notify)
 
     def notify_failed(self, status: int) -> None:
         """A NOTIFY was refused; 408 stands for no answer too. Ends the subscription where the response says that

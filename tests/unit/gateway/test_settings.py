@@ -21,7 +21,7 @@ def read(text: str) -> GatewaySettings:
 def test_defaults_listen_on_loopback_only() -> None:
     settings = GatewaySettings()
     assert settings.sip_address == "127.0.0.1:5060"
-    assert (settings.media_host, settings.media_contact_host, settings.contact_host) == ("127.0.0.1",) * 3
+    assert (settings.media_host, settings.contact_host) == ("127.0.0.1",) * 2
     assert settings.codec_names == ["PCMU", "PCMA"]
     assert [(route.called, route.agent) for route in settings.routes] == [("front_desk", "front_desk")]
 
@@ -58,7 +58,7 @@ def test_an_open_address_with_trunks() -> None:
         "gateway:\n  sip_address: 0.0.0.0:5060\n  advertised_host: 198.51.100.7\n"
         "  trunks:\n    - name: carrier\n      allow: [192.0.2.0/24]\n"
     )
-    assert (settings.contact_host, settings.media_contact_host) == ("198.51.100.7", "198.51.100.7")
+    assert settings.contact_host == "198.51.100.7"
 
 
 @pytest.mark.parametrize(

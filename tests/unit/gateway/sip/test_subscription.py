@@ -14,10 +14,6 @@ def refer(*fields: tuple[str, str]) -> Request:
     return Request("REFER", "sip:1@x", Headers([("CSeq", "93809823 REFER"), *fields]))
 
 
-def subscribe(*fields: tuple[str, str]) -> Request:
-    return Request("SUBSCRIBE", "sip:1@x", Headers(fields))
-
-
 def told(notify: Notify | None) -> tuple[str, bytes, bool]:
     assert notify is not None
     fields = dict(notify.fields)
@@ -87,34 +83,6 @@ def test_the_subscription_runs_out_before_the_transfer_does() -> None:
     assert subscription.expire(59.9) is None
     assert told(subscription.expire(60.0)) == ("terminated;reason=timeout", b"SIP/2.0 183 Session Progress\r\n", True)
     assert subscription.expire(61.0) is None
-
-
-@pytest.mark.parametrize(
-    ("event", "matches"),
-    [("refer;id=93809823", True), ("Refer", True), ("refer;id=1", False), ("presence", False), ("", False)],
-)
-def test_a_subscribe_belongs_to_its_refer(event: str, matches: bool) -> None:
-    assert ReferSubscription(refer(), 0.0).matches(subscribe(("Event", event))) is matches
-
-
-@pytest.mark.parametrize(
-    ("expires", "granted", "state"),
-    [("60", 60, "active;expires=60"), ("9999", 120, "active;expires=120"), ("soon", 120, "active;expires=120")],
-)
-def test_a_subscribe_prolongs(expires: str, granted: int, state: str) -> None:
-    subscription = ReferSubscription(refer(), 0.0)
-    answer = subscription.subscribed(subscribe(("Event", "refer"), ("Expires", expires)), 50.0)
-    assert (answer.status, answer.fields) == (200, [("Expires", str(granted))])
-    assert told(answer.notify)[0] == state
-    assert subscription.next_deadline() == 50.0 + granted
-
-
-def test_a_subscribe_ends_it() -> None:
-    subscription = ReferSubscription(refer(), 0.0)
-    answer = subscription.subscribed(subscribe(("o", "refer"), ("Expires", "0")), 50.0)
-    assert told(answer.notify) == ("terminated;reason=timeout", b"SIP/2.0 100 Trying\r\n", True)
-    assert subscription.over
-    assert subscription.subscribed(subscribe(("o", "refer")), 51.0).status == 481
 
 
 @pytest.mark.parametrize(("status", "over"), [(481, True), (408, True), (489, True), (500, False), (503, False)])
