@@ -1,8 +1,10 @@
-"""The voice of a call before it is answered: listens, and says nothing."""
+"""A call's media before it is answered (RFC 3960): what comes is heard, and nothing is said."""
 
-from services.gateway.media import Spoken
+from services.gateway.media import MediaSession, Spoken
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.negotiation import Negotiated
+from services.gateway.ticker import now_us
+from services.gateway.udp import UdpPort
 
 
 class Silent:
@@ -25,3 +27,11 @@ class Silent:
 
     def sent(self) -> None:
         pass
+
+
+def early_session(port: UdpPort, media: Negotiated, timeout_us: int) -> MediaSession:
+    """The session of a call that is not answered yet; `timeout_us` counts from the answer on."""
+    began_us = now_us()
+    session = MediaSession(port, Silent(), lambda: now_us() - began_us, timeout_us, lambda: None, early=True)
+    session.negotiated(media)
+    return session

@@ -15,7 +15,7 @@ from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.common.telemetry.trace import tracer
 from services.gateway.access import Trunk
-from services.gateway.early_media import Silent
+from services.gateway.early_media import early_session
 from services.gateway.facts import inbound_facts
 from services.gateway.media import MediaSession
 from services.gateway.routes import NOT_FOUND, ToAgent, ToEcho, ToReject
@@ -24,7 +24,6 @@ from services.gateway.sip.call import Call as SipCall
 from services.gateway.sip.events import CallEnded, EndReason, IncomingCall, ProvisionalAcknowledged
 from services.gateway.sip.negotiation import MediaNegotiation, Negotiated
 from services.gateway.sip.sdp import SdpError
-from services.gateway.ticker import now_us
 from services.gateway.udp import UdpPort
 
 if TYPE_CHECKING:
@@ -174,12 +173,7 @@ class IncomingCalls:
 
     def _open(self, ringing: Ringing, media: Negotiated) -> None:
         """Media before the answer."""
-        began_us = now_us()
-        timeout_us = self._board.settings.media_timeout_s * 1_000_000
-        ringing.early = MediaSession(
-            ringing.port, Silent(), lambda: now_us() - began_us, timeout_us, lambda: None, early=True
-        )
-        ringing.early.negotiated(media)
+        ringing.early = early_session(ringing.port, media, self._board.media_timeout_us)
         self._board.start_early(ringing.early, lambda: self._failed(ringing.call, ringing.span))
 
     def _answer(self, call: SipCall) -> None:

@@ -15,7 +15,7 @@ from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.common.telemetry.trace import tracer
 from services.gateway.access import Trunk
-from services.gateway.early_media import Silent
+from services.gateway.early_media import early_session
 from services.gateway.facts import new_call_id, outbound_facts, showable
 from services.gateway.media import MediaSession
 from services.gateway.rtp_port import NoPortFree
@@ -27,7 +27,6 @@ from services.gateway.sip.transport import Flow, Transport, numeric_flow
 from services.gateway.sip.uri import SipUri, UriError
 from services.gateway.sip.usertouser import user_to_user
 from services.gateway.takeover import request_uri
-from services.gateway.ticker import now_us
 from services.gateway.toll_fraud import OutboundRefused
 from services.gateway.udp import UdpPort
 from tandem.v1 import gateway_pb2 as pb
@@ -263,16 +262,7 @@ class OutgoingCalls:
             logger().warning("early_media_unusable", call_id=placing.call_id, why=str(error))
             return
         if placing.early is None:
-            began_us = now_us()
-            placing.early = MediaSession(
-                placing.port,
-                Silent(),
-                lambda: now_us() - began_us,
-                self._board.settings.media_timeout_s * 1_000_000,
-                lambda: None,
-                early=True,
-            )
-            placing.early.negotiated(placing.media)
+            placing.early = early_session(placing.port, placing.media, self._board.media_timeout_us)
             self._board.start_early(placing.early, lambda: self._give_up(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED))
         else:
             placing.early.negotiated(placing.media)

@@ -81,6 +81,7 @@ class Switchboard:
         admission: Admission | None = None,
     ) -> None:
         self.settings = settings
+        self.media_timeout_us = settings.media_timeout_s * 1_000_000
         self.signalling = signalling
         self.agent = signalling.agent
         self.control_address = settings.control_address
@@ -155,8 +156,7 @@ class Switchboard:
 
     def open_rtp(self, flow: Flow) -> UdpPort:
         """A media port of the IP version that a peer signals by. Raises NoPortFree."""
-        version = 6 if ":" in flow.address[0] else 4
-        ports = self._rtp_ports.get(version) or next(iter(self._rtp_ports.values()))
+        ports = self._rtp_ports.get(flow.ip_version) or next(iter(self._rtp_ports.values()))
         return ports.open()
 
     def negotiation(self, trunk: Trunk, ip_version: int, rtp_port: int) -> MediaNegotiation:
@@ -205,8 +205,7 @@ class Switchboard:
         agent = self._make_agent(facts, traceparent, clock, hang_up) if agent_name else None
         voice = agent or Echo()
         if early is None:
-            timeout_us = self.settings.media_timeout_s * 1_000_000
-            session = MediaSession(port, voice, clock, timeout_us, lambda: hang_up("media timeout"))
+            session = MediaSession(port, voice, clock, self.media_timeout_us, lambda: hang_up("media timeout"))
         else:
             session = early
             session.answered(voice, clock, lambda: hang_up("media timeout"))

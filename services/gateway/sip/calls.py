@@ -169,9 +169,7 @@ class Calls:
 
     def arm(self, call: Call) -> None:
         """Has `call.alarm` go off at the earliest deadline of the call's machines."""
-        if call.alarm is not None:
-            call.alarm.cancel()
-            call.alarm = None
+        _disarm(call)
         machines = (call.provisionals, call.timer, call.subscription)
         deadlines = [at for machine in machines if machine is not None if (at := machine.next_deadline()) is not None]
         if deadlines:
@@ -254,9 +252,13 @@ class Calls:
     def stop_timers(self, call: Call) -> None:
         call.timer.stop()
         call.subscription = None
-        if call.alarm is not None:
-            call.alarm.cancel()
-            call.alarm = None
+        _disarm(call)
+
+
+def _disarm(call: Call) -> None:
+    if call.alarm is not None:
+        call.alarm.cancel()
+        call.alarm = None
 
 
 def _own(flow: Flow) -> bool:

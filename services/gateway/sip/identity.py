@@ -37,7 +37,7 @@ class Identity:
 
     def has(self, transport: Transport, flow: Flow) -> bool:
         """Whether we are there with `transport` in the address family of `flow`."""
-        return bool(self._locals.get((transport, _version(flow))))
+        return bool(self._locals.get((transport, flow.ip_version)))
 
     def via(self, flow: Flow, branch: str | None = None) -> str:
         """The topmost Via of a request that goes out on `flow`; `branch` where it belongs to one sent before."""
@@ -88,12 +88,8 @@ class Identity:
 
     def address(self, flow: Flow) -> Address:
         """Ours, as the peer at the other end of `flow` is told it. A UDP flow's number is that of our socket."""
-        here = self._locals.get((flow.transport, _version(flow)))
+        here = self._locals.get((flow.transport, flow.ip_version))
         if not here:
             return next(addresses[0] for addresses in self._locals.values() if addresses)
         number = 0 if flow.reliable else flow.connection
         return here[number if number < len(here) else 0]
-
-
-def _version(flow: Flow) -> int:
-    return 6 if ":" in flow.address[0] else 4

@@ -47,6 +47,10 @@ class Flow:
     def reliable(self) -> bool:
         return self.transport.reliable
 
+    @property
+    def ip_version(self) -> int:
+        return 6 if ":" in self.address[0] else 4
+
 
 @dataclass(frozen=True, slots=True)
 class Send:

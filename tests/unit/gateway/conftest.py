@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.gateway import incoming, live_call, originate, signalling, switchboard, takeover
+from services.gateway import early_media, incoming, live_call, originate, signalling, switchboard, takeover
 from tests.unit.gateway.office import Clock, Office, Ports
 
 
@@ -38,8 +38,7 @@ def office(monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter) -> Call
             monkeypatch.setattr(module, "asyncio", stand_in, raising=False)
         monkeypatch.setattr(switchboard, "now_us", lambda: round(clock[0].now * 1e6))
         monkeypatch.setattr(live_call, "now_us", lambda: round(clock[0].now * 1e6))
-        monkeypatch.setattr(incoming, "now_us", lambda: round(clock[0].now * 1e6), raising=False)
-        monkeypatch.setattr(originate, "now_us", lambda: round(clock[0].now * 1e6), raising=False)
+        monkeypatch.setattr(early_media, "now_us", lambda: round(clock[0].now * 1e6))
         one = Office(**settings)
         clock.append(one.clock)
         return one

@@ -194,7 +194,7 @@ async def test_a_defect_costs_one_call(office, monkeypatch, spans, what, user) -
     def broken(*args, **options):
         raise RuntimeError("a defect")
 
-    module = "incoming" if user == "early" else "switchboard"
+    module = "early_media" if user == "early" else "switchboard"
     with monkeypatch.context() as patched:
         patched.setattr(f"services.gateway.{module}.{what}", broken)
         call = one.carrier.invite(user)
