@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
@@ -20,8 +18,9 @@ from services.asr.segment import Intake
 from services.asr.settings import AsrSettings
 from services.asr.vad import SileroModel, Vad
 from services.asr.whisper import NOTHING
-from services.common.bus import caller_subject, subscriptions_live
+from services.common.bus import caller_subject
 from services.common.callclock import CallClock
+from services.common.frameclient import FrameClient
 from services.common.media.frame import FRAME_US, AudioFrame, FrameInvalid
 from services.common.telemetry import log, names
 from services.common.telemetry.trace import tracer
@@ -48,7 +47,7 @@ class Listening:
         start: asr_pb2.RecognizeStart,
         language: str,
         settings: AsrSettings,
-        bus: Client,
+        bus: FrameClient,
         vad: SileroModel,
         passes: Passes,
         tell: Callable[[asr_pb2.RecognizeResponse], None],
@@ -92,11 +91,11 @@ class Listening:
 
     async def run(self) -> None:
         """Listens until cancelled. Raises what the voice activity network raised: the call cannot be heard then."""
-        subscription = await self._bus.subscribe(caller_subject(self._call_id), cb=self._on_message)
+        subscription = self._bus.subscribe_frames(caller_subject(self._call_id), self._on_frame)
         finals = asyncio.create_task(self._send_finals())
         try:
             with contextlib.suppress(NatsError):  # a bus that is down: go on with what comes
-                await subscriptions_live(self._bus)
+                await self._bus.live()
             # Whatever was said before the subscription took hold is in the gateway's ring.
             self._ask_replay()
             while True:
@@ -115,13 +114,12 @@ class Listening:
                 due = self._due.get_nowait()
                 due.asked.drop()
                 due.span.end()
-            with contextlib.suppress(Exception):  # the connection may be gone
-                await subscription.unsubscribe()
+            subscription.unsubscribe()
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_frame(self, payload: bytes) -> None:
         now = self._clock()
         try:
-            frame = AudioFrame.unpack(message.data)
+            frame = AudioFrame.unpack(payload)
         except FrameInvalid as error:
             self._log.warning("frame_invalid", error=str(error))
             return

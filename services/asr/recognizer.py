@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
-from nats.aio.client import Client
 
 from services.asr.listening import Listening
 from services.asr.passes import Passes
 from services.asr.settings import AsrSettings
 from services.asr.vad import SileroModel
 from services.common import rpc
+from services.common.frameclient import FrameClient
 from services.common.media.frame import SAMPLE_RATES_HZ
 from services.common.telemetry import log
 from services.common.telemetry.trace import context_from_traceparent
@@ -28,7 +28,7 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
     def __init__(
         self,
         settings: AsrSettings,
-        bus: Client,
+        bus: FrameClient,
         vad: SileroModel,
         passes: Passes,
         knows: Callable[[str], bool],

@@ -7,6 +7,9 @@ from nats.js.api import KeyValueConfig
 from nats.js.errors import BucketNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
+from services.common.busclient import BusClient
+from services.common.frameclient import FrameClient
+
 
 class BusUnavailable(ConnectionError):
     """No NATS server answers at the configured address."""
@@ -29,14 +32,22 @@ def notice_subject(call_id: str) -> str:
     return f"tandem.events.{call_id}"
 
 
-async def connect_audio(url: str, name: str) -> Client:
-    """A connection that forgets what it could not send: pending_size=-1 keeps no buffer across a reconnect."""
-    return await _connect(url, f"{name} audio", pending_size=-1)
+async def connect_audio(url: str, name: str) -> FrameClient:
+    """A connection that forgets what it could not send: pending_size=-1 keeps no buffer across a reconnect.
+
+    Raises BusUnavailable.
+    """
+    client = FrameClient()
+    # A server that has frozen is noticed within 6 s; nats-py's own 2 min are for data that waits.
+    await _connect(client, url, f"{name} audio", pending_size=-1, ping_interval=2)
+    return client
 
 
-async def connect_control(url: str, name: str) -> Client:
-    """A connection with ordinary buffering, for events, journal and requests."""
-    return await _connect(url, f"{name} control")
+async def connect_control(url: str, name: str) -> BusClient:
+    """A connection with ordinary buffering, for events, journal and requests. Raises BusUnavailable."""
+    client = BusClient()
+    await _connect(client, url, f"{name} control")
+    return client
 
 
 async def subscriptions_live(client: Client, within_s: int = 2) -> None:
@@ -49,11 +60,13 @@ async def subscriptions_live(client: Client, within_s: int = 2) -> None:
         await client.flush(within_s)
 
 
-async def _connect(url: str, name: str, **options: int) -> Client:
-    client = Client()
+async def _connect(client: BusClient, url: str, name: str, **options: int) -> None:
+    servers = [one.strip() for one in url.split(",")]
+    if any(one.startswith(("ws:", "wss:")) for one in servers):
+        raise BusUnavailable(f"NATS over WebSocket ({url}) is not supported; use nats:// or tls://")
     try:
         await client.connect(
-            url,
+            servers,
             name=name,
             connect_timeout=2,
             reconnect_time_wait=0.1,  # type: ignore[arg-type]  # a float in truth
@@ -65,7 +78,6 @@ async def _connect(url: str, name: str, **options: int) -> Client:
     except (nats.errors.Error, OSError) as error:
         raise BusUnavailable(f"no NATS server answers at {url}: {error}") from error
     client.options["max_reconnect_attempts"] = -1
-    return client
 
 
 async def _quiet(_error: Exception) -> None:

@@ -9,6 +9,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from services.common.bus import agent_subject, caller_subject, replay_subject, subscriptions_live
+from services.common.frameclient import FrameClient, FrameSubscription
 from services.common.media.frame import AudioFrame, FrameInvalid
 from services.gateway.replay import ReplayInvalid, ReplayRing
 
@@ -16,51 +17,46 @@ from services.gateway.replay import ReplayInvalid, ReplayRing
 class CallBus:
     """`on_frame` gets the agent's frames; what is not one is counted."""
 
-    def __init__(self, call_id: str, audio: Client, control: Client, on_frame: Callable[[AudioFrame], None]) -> None:
+    def __init__(
+        self, call_id: str, audio: FrameClient, control: Client, on_frame: Callable[[AudioFrame], None]
+    ) -> None:
         self._call_id = call_id
-        self._caller_subject = caller_subject(call_id)
+        self._caller_subject = caller_subject(call_id).encode()
+        self._publish = audio.publish_frame
         self._audio = audio
         self._control = control
         self._on_frame = on_frame
         self._ring = ReplayRing()
-        self._subscriptions: list[Subscription] = []
+        self._agent: FrameSubscription | None = None
+        self._requests: Subscription | None = None
         self.unsent = 0
         self.malformed = 0
 
     async def open(self) -> None:
         """Subscribes; returns when the server knows it. Raises nats.errors.Error when no server answers within 2 s."""
-        # One by one: when the second fails, `close` has to know of the first.
-        self._subscriptions.append(await self._audio.subscribe(agent_subject(self._call_id), cb=self._agent_frame))
-        self._subscriptions.append(await self._control.subscribe(replay_subject(self._call_id), cb=self._replay))
-        for connection in (self._audio, self._control):
-            await subscriptions_live(connection)
+        self._agent = self._audio.subscribe_frames(agent_subject(self._call_id), self._agent_frame)
+        self._requests = await self._control.subscribe(replay_subject(self._call_id), cb=self._replay)
+        await self._audio.live()
+        await subscriptions_live(self._control)
 
     async def close(self) -> None:
-        for subscription in self._subscriptions:
+        if self._agent is not None:
+            self._agent.unsubscribe()
+        if self._requests is not None:
+            requests, self._requests = self._requests, None
             with suppress(NatsError):
-                await subscription.unsubscribe()
-        self._subscriptions = []
+                await requests.unsubscribe()
 
     def publish(self, frame: AudioFrame) -> None:
-        """Sends a caller frame in this turn of the event loop; with no server it is kept for replay only."""
+        """Sends a caller frame with this turn of the event loop; with no server it is kept for replay only."""
         packed = frame.pack()
         self._ring.append(packed)
-        sending = self._audio.publish(self._caller_subject, packed)
-        try:
-            # nats-py hands the bytes to its writer before it ever waits, so no task is needed: driving the coroutine
-            # up to its first wait, which it does not reach, is the whole publish.
-            sending.send(None)
-        except StopIteration:
-            return
-        except NatsError:
+        if not self._publish(self._caller_subject, packed):
             self.unsent += 1
-            return
-        sending.close()
-        self.unsent += 1
 
-    async def _agent_frame(self, message: Msg) -> None:
+    def _agent_frame(self, payload: bytes) -> None:
         try:
-            frame = AudioFrame.unpack(message.data)
+            frame = AudioFrame.unpack(payload)
         except FrameInvalid:
             self.malformed += 1
             return

@@ -1,8 +1,7 @@
 """The audio frame of the bus: 20 ms of PCM behind a fixed header. In words: protos/tandem/v1/audio.proto."""
 
 import struct
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 VERSION = 1
 FRAME_MS = 20
@@ -15,19 +14,22 @@ DISCONTINUITY = 0x04  # the stream jumped before this frame: samples are missing
 
 _HEADER = struct.Struct("<BBHIqI")
 HEADER_BYTES = _HEADER.size
+_pack, _unpack = _HEADER.pack, _HEADER.unpack_from
+_BYTES = {rate: HEADER_BYTES + 2 * (rate // 50) for rate in SAMPLE_RATES_HZ}
 
 
 class FrameInvalid(ValueError):
     """A bus message that is not an AudioFrame."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioFrame:
+class AudioFrame(NamedTuple):
     """20 ms of PCM s16le mono.
 
     `sequence` counts frames from 0, of the call (caller) or of the utterance (agent). `call_time_us` is when the first
     sample came in on RTP, on the call's clock; a packet that arrives now carries the 20 ms that end now.
     """
+
+    # A tuple, for 15,000 a second are made each way: a frozen dataclass takes three times as long.
 
     sequence: int
     call_time_us: int
@@ -38,24 +40,24 @@ class AudioFrame:
 
     def pack(self) -> bytes:
         """The NATS message."""
-        head = _HEADER.pack(
-            VERSION, self.flags, self.sample_rate_hz, self.sequence, self.call_time_us, self.utterance_id
-        )
-        return head + self.samples
+        sequence, call_time_us, rate, samples, utterance_id, flags = self
+        return _pack(VERSION, flags, rate, sequence, call_time_us, utterance_id) + samples
 
     @classmethod
     def unpack(cls, message: bytes) -> Self:
         """Raises FrameInvalid on another version, an unknown sample rate or a length that does not fit it."""
-        if len(message) < HEADER_BYTES:
-            raise FrameInvalid(f"an audio frame has at least {HEADER_BYTES} bytes, not {len(message)}")
-        version, flags, rate, sequence, call_time_us, utterance_id = _HEADER.unpack_from(message)
+        try:
+            version, flags, rate, sequence, call_time_us, utterance_id = _unpack(message)
+        except struct.error:
+            raise FrameInvalid(f"an audio frame has at least {HEADER_BYTES} bytes, not {len(message)}") from None
         if version != VERSION:
             raise FrameInvalid(f"audio frame of version {version}; this build reads version {VERSION}")
-        if rate not in SAMPLE_RATES_HZ:
-            raise FrameInvalid(f"sample rate {rate} Hz; known are {SAMPLE_RATES_HZ}")
-        if len(message) != frame_bytes(rate):
+        if len(message) != _BYTES.get(rate):
+            if rate not in _BYTES:
+                raise FrameInvalid(f"sample rate {rate} Hz; known are {SAMPLE_RATES_HZ}")
             raise FrameInvalid(f"a frame at {rate} Hz has {frame_bytes(rate)} bytes, not {len(message)}")
-        return cls(sequence, call_time_us, rate, message[HEADER_BYTES:], utterance_id, flags)
+        # Half the time of cls(...), which is a function of Python's.
+        return tuple.__new__(cls, (sequence, call_time_us, rate, message[HEADER_BYTES:], utterance_id, flags))
 
 
 def samples_per_frame(sample_rate_hz: int) -> int:

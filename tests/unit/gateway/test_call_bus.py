@@ -17,15 +17,28 @@ class Subscription:
         self._live.discard(self._subject)
 
 
+class FrameSubscription(Subscription):
+    def unsubscribe(self) -> None:  # type: ignore[override]
+        self._live.discard(self._subject)
+
+
 class Connection:
     def __init__(self, closed: bool = False) -> None:
-        self.live: set[str] = set()
+        self.subjects: set[str] = set()
         self._closed = closed
 
     async def subscribe(self, subject: str, cb: Any) -> Subscription:
         if self._closed:
             raise ConnectionClosedError
-        return Subscription(self.live, subject)
+        return Subscription(self.subjects, subject)
+
+    def subscribe_frames(self, subject: str, deliver: Any) -> FrameSubscription:
+        return FrameSubscription(self.subjects, subject)
+
+    def publish_frame(self, subject: bytes, payload: bytes) -> bool:
+        return True
+
+    async def live(self) -> None: ...
 
     async def flush(self, _timeout: int) -> None: ...
 
@@ -39,6 +52,6 @@ async def test_close_leaves_no_subscription(closed: bool) -> None:
             await bus.open()
     else:
         await bus.open()
-        assert (audio.live, control.live) == ({"tandem.audio.call.agent"}, {"tandem.audio.call.replay"})
+        assert (audio.subjects, control.subjects) == ({"tandem.audio.call.agent"}, {"tandem.audio.call.replay"})
     await bus.close()
-    assert (audio.live, control.live) == (set(), set())
+    assert (audio.subjects, control.subjects) == (set(), set())
