@@ -1,4 +1,4 @@
-"""Offer and answer (RFC 3264) for a call: one audio stream of G.711 with telephone-event (RFC 4733), SRTP by SDES.
+"""Offer and answer (RFC 3264) for a call: one audio stream with its keys (DTMF), protection, RTCP and ICE.
 
 media = MediaNegotiation("192.0.2.1", 20000, session_id=..., keys=secrets.token_bytes, srtp="optional")
 answer = media.answer(offer)               # the body of our 200, and what to tell the MediaSession
@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from services.gateway.sip import crypto
-from services.gateway.sip.crypto import Crypto, SrtpKey, SrtpKeys
+from services.gateway.sip import ice, rtcpmux, rtpformats
+from services.gateway.sip.crypto import SrtpKeys
+from services.gateway.sip.dtls import DtlsParameters, Fingerprint
+from services.gateway.sip.ice import IceCredentials, IceParameters
+from services.gateway.sip.rtpformats import PACKET_MS, OpusParameters
 from services.gateway.sip.sdp import (
-    COMFORT_NOISE,
-    STATIC,
+    UNSPECIFIED,
     Codec,
     Direction,
     Media,
@@ -27,19 +28,12 @@ from services.gateway.sip.sdp import (
     compose,
     parse,
 )
+from services.gateway.sip.securemedia import Protection, SecureMedia, Srtp
 
-Srtp = Literal["off", "optional", "required"]
-"""A trunk's wish. off: SAVP is refused, keys beside AVP are ignored. optional: the peer decides. required: a stream
-without keys is refused; keys beside AVP ("best effort", which RFC 4568 does not know and many PBXs do) will do."""
+__all__ = ["PACKET_MS", "Answer", "MediaNegotiation", "Negotiated", "Srtp"]
 
-CLOCK_HZ = 8000
-_OUR_EVENT = Codec(101, "TELEPHONE-EVENT", CLOCK_HZ)
-_EVENTS = "0-15"
-PACKET_MS = 20
-_PACKETS_MS = (20, 10, 5, 4, 2, 1)  # what 20 ms can be cut into
-# AVPF only adds optional feedback (RFC 4585, RFC 5124). UDP/TLS/RTP/SAVP wants DTLS (RFC 5764), which is not ours.
-_PLAIN = ("RTP/AVP", "RTP/AVPF")
-_SECURE = ("RTP/SAVP", "RTP/SAVPF")
+_DISCARD = 9  # RFC 8840 §4.1.1: no candidate is known yet
+_MID = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +47,38 @@ class Negotiated:
     formats: tuple[Codec, ...]
     """All that the peer may send, by the payload types that it sends them with: audio, telephone-events, CN."""
     remote: tuple[str, int] | None
-    """Where to send RTP. None on hold by c=0.0.0.0 (RFC 2543); the host may be a name."""
+    """Where to send RTP. None on hold by c=0.0.0.0 (RFC 2543), and with ICE until a check comes where the peer has told
+    no address; the host may be a name."""
     direction: Direction
     """Ours: `sends` says whether we may send, `receives` whether the peer does."""
     ptime_ms: int | None = None
-    """Packet time that the peer would like; we send `packet_ms` all the same."""
+    """Packet time that the peer would like."""
     packet_ms: int = PACKET_MS
-    """How much audio a packet of ours holds: 20 ms, or the part of it that the peer's maxptime allows."""
+    """How much audio a packet of ours holds: 10, 20, 30, 40 or 60 ms, by the peer's ptime and maxptime."""
     srtp: SrtpKeys | None = None
-    """None: plain RTP."""
+    """Keys by SDES. None and no `dtls`: plain RTP."""
+    rtcp_mux: bool = False
+    """RTCP comes and goes on the RTP port (RFC 5761); else on the next one."""
+    rtcp: tuple[str, int] | None = None
+    """Where to send RTCP; None where `remote` is, or the peer has no place for it."""
+    dtls: DtlsParameters | None = None
+    """Keys come by a handshake; without them nothing is sent or read."""
+    ice: IceParameters | None = None
+    """The peer checks our address, and RTP goes where its checks come from."""
+
+    @property
+    def wide_band(self) -> bool:
+        return self.codec.encoding in rtpformats.WIDE_BAND
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Of the codec's samples, not of its RTP clock: 8000 or 16000."""
+        return 16000 if self.wide_band else 8000
+
+    @property
+    def opus(self) -> OpusParameters:
+        """What the peer wants of our Opus."""
+        return OpusParameters.parse(self.codec.fmtp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +103,8 @@ class MediaNegotiation:
 
     The version in our o= line grows when our description changes, and only then (RFC 3264 §8). A failed exchange
     leaves everything as it was (§8). SRTP keys stay until the peer brings another one; then ours changes as well, for
-    both sides begin to count packets anew (RFC 4568 §6.4, RFC 3711 §3.3.1).
+    both sides begin to count packets anew (RFC 4568 §6.4, RFC 3711 §3.3.1). So do ICE credentials (RFC 8445 §9). Our
+    DTLS role stays while the peer's certificate does (RFC 8842 §5.3).
     """
 
     def __init__(
@@ -98,9 +116,12 @@ class MediaNegotiation:
         keys: Callable[[int], bytes],
         codecs: Sequence[str] = ("PCMU", "PCMA"),
         srtp: Srtp = "off",
+        fingerprint: Fingerprint | None = None,
+        dtls: bool = False,
     ) -> None:
         """`address` and `port` are where our RTP is received; `session_id` is unique to the call (below 2^63);
-        `keys` gives so many secret random bytes; `codecs` are in order of preference.
+        `keys` gives so many secret random bytes; `codecs` are in order of preference, of PCMU, PCMA, G722 and OPUS;
+        `fingerprint` is of our certificate, without which DTLS is refused; `dtls` offers it in place of SDES.
         """
         self.negotiated: Negotiated | None = None
         """What holds now."""
@@ -109,7 +130,8 @@ class MediaNegotiation:
         self._session_id = session_id
         self._keys = keys
         self._codecs = tuple(codecs)
-        self._srtp = srtp
+        self._security = SecureMedia(srtp, keys, fingerprint, dtls)
+        self._meanings: dict[int, Codec] = {}
         self._version = 0
         self._sent: _Sent | None = None
         self._pending: _Sent | None = None
@@ -121,7 +143,7 @@ class MediaNegotiation:
         None when keys were offered: nothing can be read without the peer's.
         """
         media = _stream(self._pending)
-        if media is None or self._sent is not None or media.values("crypto"):
+        if media is None or self._sent is not None or media.values("crypto") or media.values("fingerprint"):
             return None
         codecs = media.codecs
         return Negotiated(codecs[0], None, tuple(codecs), None, media.direction)
@@ -136,9 +158,9 @@ class MediaNegotiation:
         wish = self._wish if direction is None else direction
         stream = _stream(self._sent)
         if self._sent is None or stream is None:
-            description = SessionDescription(media=(self._first_offer(wish),))
+            description = SessionDescription(media=(self._offered(None, wish),))
         else:
-            ours = self._anew(stream, wish) if anew else replace(stream, direction=wish)
+            ours = self._offered(stream, wish) if anew else replace(stream, direction=wish)
             media = tuple(ours if one is stream else one for one in self._sent.description.media)
             description = replace(self._sent.description, media=media)
         self._pending = self._versioned(description, wish)
@@ -165,10 +187,11 @@ class MediaNegotiation:
         Raises SdpError (400) and SdpNotAcceptable (488).
         """
         described = parse(offer)
-        index, agreed, line = self._choose(described.media)
-        media = list(_refused(described.media))
-        media[index] = self._accepted(described.media[index].protocol, agreed, line)
-        self._sent = self._versioned(SessionDescription(described.timing, tuple(media)), self._wish)
+        index, agreed, protection = self._choose(described.media)
+        media = _refused(described.media)
+        media[index] = self._accepted(described.media[index], agreed, protection)
+        session = _bundle(described, media[index]) + _lite(agreed.ice)
+        self._sent = self._versioned(SessionDescription(described.timing, tuple(media), session), self._wish)
         self._pending = None
         self.negotiated = agreed
         return Answer(self._body(self._sent), agreed)
@@ -184,10 +207,13 @@ class MediaNegotiation:
         if sent is None or ours is None:
             raise SdpError("SDP answer without an offer")
         theirs = self._answered(sent.description.media.index(ours), parse(answer).media)
-        audio = _common(theirs, [codec.encoding for codec in ours.codecs if codec.encoding in STATIC])
-        agreed = _settle(ours.direction, theirs, audio, self._answered_keys(ours, theirs))
+        audio = rtpformats.common(theirs, rtpformats.speech_names(ours.codecs), ours.codecs)
+        protection = self._security.settled(ours, theirs)
+        local, remote = ice.credentials(ours), ice.credentials(theirs)
+        checked = None if local is None or remote is None else IceParameters(local, remote)
+        agreed = _settle(ours.direction, theirs, audio, protection, checked, rtcpmux.multiplexes(ours))
         # The answerer's numbers are for what we send; what it sends bears ours (§5.1), though not every peer knows.
-        formats = [one for one in ours.codecs if any(_same(one, other) for other in theirs.codecs)]
+        formats = [one for one in ours.codecs if any(rtpformats.same(one, other) for other in theirs.codecs)]
         numbers = {one.payload_type for one in formats}
         formats += [one for one in agreed.formats if one.payload_type not in numbers]
         self.negotiated = replace(agreed, formats=tuple(formats))
@@ -200,45 +226,44 @@ class MediaNegotiation:
     def _wish(self) -> Direction:
         return Direction.SENDRECV if self._sent is None else self._sent.wish
 
-    def _first_offer(self, direction: Direction) -> Media:
-        protocol = "RTP/SAVP" if self._srtp == "required" else "RTP/AVP"
-        codecs = [STATIC[name] for name in self._codecs]
-        return self._audio(protocol, [*codecs, _OUR_EVENT], PACKET_MS, self._offered_keys(), direction)
+    def _offered(self, used: Media | None, direction: Direction) -> Media:
+        """All that we can do: a first offer, or a later one for the stream in use."""
+        protocol, lines = self._security.offered(used)
+        if used is None:
+            formats = rtpformats.offered(self._codecs)
+            return self._audio(protocol, formats, PACKET_MS, True, lines, direction)
+        formats = rtpformats.offered_again(self._codecs, used.codecs, self._meanings)
+        if used.attribute("mid") is not None:
+            lines = (("mid", used.attribute("mid") or ""), *lines)
+        if ice.credentials(used) is not None:
+            lines += ice.attributes(IceCredentials.fresh(self._keys), self._address, self._port)
+        return self._audio(protocol, formats, PACKET_MS, True, lines, direction)
 
-    def _anew(self, used: Media, direction: Direction) -> Media:
-        """A payload type keeps its meaning for the whole session (§8.3.2)."""
-        formats = used.codecs
-        for codec in (*(STATIC[name] for name in self._codecs), _OUR_EVENT):
-            if all(codec.payload_type != one.payload_type and codec.encoding != one.encoding for one in formats):
-                formats.append(codec)
-        order = [*self._codecs, COMFORT_NOISE.encoding, _OUR_EVENT.encoding]
-        formats.sort(key=lambda codec: order.index(codec.encoding))
-        return self._audio(used.protocol, formats, PACKET_MS, self._offered_keys(), direction)
-
-    def _offered_keys(self) -> list[Crypto]:
-        suites = () if self._srtp == "off" else crypto.OFFERED
-        return [Crypto(tag, SrtpKey(suite, self._keys(suite.keying_bytes))) for tag, suite in enumerate(suites, 1)]
-
-    def _accepted(self, protocol: str, agreed: Negotiated, line: Crypto | None) -> Media:
-        lines = [] if line is None else [line]
-        return self._audio(protocol, agreed.formats, agreed.packet_ms, lines, agreed.direction)
+    def _accepted(self, theirs: Media, agreed: Negotiated, protection: Protection) -> Media:
+        lines = _mid(theirs) + protection.attributes
+        if agreed.ice is not None:
+            lines += ice.attributes(agreed.ice.local, self._address, self._port)
+        return self._audio(theirs.protocol, agreed.formats, agreed.packet_ms, agreed.rtcp_mux, lines, agreed.direction)
 
     def _audio(
-        self, protocol: str, formats: Iterable[Codec], packet_ms: int, lines: Iterable[Crypto], direction: Direction
+        self,
+        protocol: str,
+        formats: Sequence[Codec],
+        packet_ms: int,
+        rtcp_mux: bool,
+        lines: Iterable[tuple[str, str]],
+        direction: Direction,
     ) -> Media:
-        attributes: list[tuple[str, str]] = []
-        numbers: list[str] = []
-        for codec in formats:
-            numbers.append(str(codec.payload_type))
-            encoding = codec.encoding.lower() if codec.is_event else codec.encoding
-            attributes.append(("rtpmap", f"{codec.payload_type} {encoding}/{codec.clock_rate}"))
-            if codec.is_event:
-                attributes.append(("fmtp", f"{codec.payload_type} {_EVENTS}"))
-        attributes.append(("ptime", str(packet_ms)))
-        attributes += [("crypto", str(line)) for line in lines]
-        return Media("audio", self._port, protocol, tuple(numbers), None, tuple(attributes), direction)
+        attributes = rtpformats.attributes(formats, packet_ms)
+        if rtcp_mux:
+            attributes.append(("rtcp-mux", ""))
+        attributes += lines
+        numbers = tuple(str(codec.payload_type) for codec in formats)
+        return Media("audio", self._port, protocol, numbers, None, tuple(attributes), direction)
 
     def _versioned(self, description: SessionDescription, wish: Direction) -> _Sent:
+        for codec in (codec for media in description.media if media.port for codec in media.codecs):
+            self._meanings.setdefault(codec.payload_type, codec)
         for sent in (self._sent, self._pending):
             if sent is not None and sent.description == description:
                 return replace(sent, wish=wish)
@@ -250,49 +275,29 @@ class MediaNegotiation:
 
     # Their offer
 
-    def _choose(self, offered: Sequence[Media]) -> tuple[int, Negotiated, Crypto | None]:
-        """The stream, what it settles, and our a=crypto line."""
+    def _choose(self, offered: Sequence[Media]) -> tuple[int, Negotiated, Protection]:
+        """The stream, what it settles, and what protects it."""
         audio = [index for index, media in enumerate(offered) if media.kind == "audio" and media.port]
         problem: SdpError = SdpNotAcceptable(304, "No audio stream offered")
         used = _stream(self._sent)
         if used is not None and self._sent is not None:
             place = self._sent.description.media.index(used)
             audio.sort(key=lambda index: index != place)
+        now = self.negotiated
+        srtp, association, checks = (None, None, None) if now is None else (now.srtp, now.dtls, now.ice)
         for index in audio:
             media = offered[index]
+            checked = ice.credentials(media) is not None
             try:
-                line = self._secured(media)
-                codec = min(_common(media, self._codecs), key=lambda one: self._codecs.index(one.encoding))
+                protection = self._security.answered(media, checked, srtp, association)
+                common = rtpformats.common(media, self._codecs)
             except SdpNotAcceptable as error:
                 problem = error
                 continue
-            keys = None if line is None else SrtpKeys(self._our_key(line.key), line.key)
-            agreed = _settle(self._wish, media, [codec], keys)
-            ours = None if line is None or keys is None else Crypto(line.tag, keys.send)
-            return index, agreed, ours
+            codec = min(common, key=lambda one: self._codecs.index(one.encoding))
+            ours = ice.answered(media, checks, self._keys)
+            return index, _settle(self._wish, media, [codec], protection, ours), protection
         raise problem
-
-    def _secured(self, media: Media) -> Crypto | None:
-        """The line of an offer that we take; None for plain RTP. Raises SdpNotAcceptable."""
-        protocol = media.protocol.upper()
-        if protocol not in _PLAIN + _SECURE:
-            known = _PLAIN[0] if self._srtp == "off" else "RTP/AVP and RTP/SAVP"
-            raise SdpNotAcceptable(302, f"Transport {_printable(media.protocol)} is not supported, only {known}")
-        if self._srtp == "off":
-            if protocol in _SECURE:
-                raise SdpNotAcceptable(302, f"Transport {protocol} is not allowed on this trunk, only RTP/AVP")
-            return None
-        line = next(iter(crypto.usable(media.values("crypto"))), None)
-        if line is None and (protocol in _SECURE or self._srtp == "required"):
-            what = "No usable a=crypto line" if media.values("crypto") else "No a=crypto line"
-            raise SdpNotAcceptable(306, f"{what} offered, and SRTP needs one: {', '.join(crypto.SUITES)}")
-        return line
-
-    def _our_key(self, theirs: SrtpKey) -> SrtpKey:
-        agreed = None if self.negotiated is None else self.negotiated.srtp
-        if agreed is not None and agreed.receive == theirs:
-            return agreed.send
-        return SrtpKey(theirs.suite, self._keys(theirs.suite.keying_bytes))
 
     # Their answer
 
@@ -304,22 +309,6 @@ class MediaNegotiation:
             raise SdpNotAcceptable(304, "The answer takes no audio stream")
         return audio[0]
 
-    def _answered_keys(self, ours: Media, theirs: Media) -> SrtpKeys | None:
-        offered = crypto.usable(ours.values("crypto"))
-        values = theirs.values("crypto")
-        secure = theirs.protocol.upper() in _SECURE
-        if not offered or not (values or secure):
-            if secure or self._srtp == "required":
-                raise SdpNotAcceptable(302, f"Transport {_printable(theirs.protocol)} in the answer was not offered")
-            return None
-        for line in crypto.usable(values):
-            same = [one for one in offered if one.key.suite == line.key.suite]
-            # The tag names the line that was taken (RFC 4568 §5.1.3); with one of this suite it can be no other.
-            taken = next((one for one in same if one.tag == line.tag), same[0] if same else None)
-            if taken is not None:
-                return SrtpKeys(taken.key, line.key)
-        raise SdpNotAcceptable(306, "No a=crypto line in the answer belongs to one of the offer")
-
 
 def _stream(sent: _Sent | None) -> Media | None:
     """The one stream of our description that is not refused."""
@@ -327,49 +316,57 @@ def _stream(sent: _Sent | None) -> Media | None:
 
 
 def _refused(media: Iterable[Media]) -> list[Media]:
-    return [Media(one.kind, 0, one.protocol, one.formats) for one in media]
+    return [Media(one.kind, 0, one.protocol, one.formats, attributes=_mid(one)) for one in media]
 
 
-def _common(theirs: Media, names: Sequence[str]) -> list[Codec]:
-    """Their audio codecs that `names` has, in their order. Raises SdpNotAcceptable for none."""
-    names = [name for name in names if name != COMFORT_NOISE.encoding]
-    common = [codec for codec in theirs.codecs if codec.encoding in names and codec.clock_rate == CLOCK_HZ]
-    if not common:
-        raise SdpNotAcceptable(305, f"None of the offered codecs is supported, only {', '.join(names)}")
-    return common
+def _mid(media: Media) -> tuple[tuple[str, str], ...]:
+    """Said again in every answer (RFC 5888 §9.1)."""
+    mid = media.attribute("mid") or ""
+    return (("mid", mid),) if _MID.fullmatch(mid) else ()
 
 
-def _settle(wish: Direction, theirs: Media, audio: Sequence[Codec], srtp: SrtpKeys | None) -> Negotiated:
+def _bundle(offered: SessionDescription, ours: Media) -> tuple[tuple[str, str], ...]:
+    """A group of the one stream that we take, where it was offered in one (RFC 9143 §7.3)."""
+    mid = ours.attribute("mid")
+    groups = [value.split() for value in offered.values("group")]
+    bundled = any(words[:1] == ["BUNDLE"] and mid in words[1:] for words in groups)
+    return (("group", f"BUNDLE {mid}"),) if bundled else ()
+
+
+def _lite(parameters: IceParameters | None) -> tuple[tuple[str, str], ...]:
+    return () if parameters is None else (("ice-lite", ""),)
+
+
+def _settle(
+    wish: Direction,
+    theirs: Media,
+    audio: Sequence[Codec],
+    protection: Protection,
+    checked: IceParameters | None,
+    rtcp_mux: bool = True,
+) -> Negotiated:
     """What their stream and our wish come to."""
     if theirs.address is None:
         raise SdpError("SDP has no c= line for the audio stream")
-    events = [codec for codec in theirs.codecs if codec.is_event]
-    # Those on the codec's clock; another one only where there is no such (RFC 4733 §2.1 asks for the same clock).
-    events = [event for event in events if event.clock_rate == CLOCK_HZ] or events[:1]
-    noise = [codec for codec in theirs.codecs if codec == COMFORT_NOISE]
-    # RFC 2543 hold: "send me nothing" (RFC 3264 §8.4).
-    held = theirs.address in ("0.0.0.0", "::")
+    noise, events = rtpformats.beside(audio[0], theirs)
+    unspecified = theirs.address in UNSPECIFIED
+    # RFC 2543 hold: "send me nothing" (RFC 3264 §8.4). With ICE it means that no candidate is known yet.
+    held = unspecified and checked is None
     sends = wish.sends and theirs.direction.receives and not held
+    told = not unspecified and not (checked is not None and theirs.port == _DISCARD)
+    remote = (theirs.address, theirs.port) if told else None
+    mux = rtcp_mux and rtcpmux.multiplexes(theirs)
     return Negotiated(
         audio[0],
         events[0] if events else None,
         (*audio, *noise, *events),
-        None if held else (theirs.address, theirs.port),
+        remote,
         Direction.of(sends, wish.receives and theirs.direction.sends),
-        _milliseconds(theirs, "ptime"),
-        next(ms for ms in _PACKETS_MS if ms <= (_milliseconds(theirs, "maxptime") or PACKET_MS)),
-        srtp,
+        rtpformats.milliseconds(theirs, "ptime"),
+        rtpformats.packet_ms(audio[0], theirs),
+        protection.srtp,
+        mux,
+        rtcpmux.destination(theirs, remote, mux),
+        protection.dtls,
+        checked,
     )
-
-
-def _same(one: Codec, other: Codec) -> bool:
-    return one.encoding == other.encoding and one.clock_rate == other.clock_rate
-
-
-def _milliseconds(media: Media, name: str) -> int | None:
-    value = media.attribute(name) or ""
-    return int(value) if re.fullmatch(r"[1-9][0-9]{0,2}", value, re.ASCII) else None
-
-
-def _printable(text: str) -> str:
-    return re.sub(r'[^\x20-\x7e]|["\\]', "?", text)[:40]

@@ -65,7 +65,9 @@ class Codec:
     encoding: str
     """Upper case, e.g. "PCMU", "TELEPHONE-EVENT"."""
     clock_rate: int
+    """Of RTP timestamps in Hz: 8000 for G722 too, which samples at 16000 (RFC 3551 §4.5.2)."""
     fmtp: str | None = None
+    channels: int = 1
 
     @property
     def is_event(self) -> bool:
@@ -74,10 +76,13 @@ class Codec:
 
 
 COMFORT_NOISE = Codec(13, "CN", 8000)  # RFC 3389 §4
-_STATIC = {0: Codec(0, "PCMU", 8000), 8: Codec(8, "PCMA", 8000), 13: COMFORT_NOISE}
+_STATIC = {0: Codec(0, "PCMU", 8000), 8: Codec(8, "PCMA", 8000), 9: Codec(9, "G722", 8000), 13: COMFORT_NOISE}
 """RFC 3551 table 4: these need no rtpmap."""
 STATIC = {codec.encoding: codec for codec in _STATIC.values()}
 _LARGEST_TYPE = 127  # seven bits (RFC 3550 §5.1)
+UNSPECIFIED = ("0.0.0.0", "::")
+_OF_ALL_MEDIA = ("fingerprint", "setup", "ice-ufrag", "ice-pwd", "ice-lite")
+"""What may stand at the session for all media (RFC 8122 §5, RFC 4145 §4, RFC 8839 §5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class Media:
     formats: tuple[str, ...]
     address: str | None = None
     attributes: tuple[tuple[str, str], ...] = ()
-    """(name, value) in order, without the direction in ours; the value of a flag is empty."""
+    """(name, value) in order, without the direction in ours; the value of a flag is empty. What the session says for
+    all media (fingerprint, setup, ICE) follows where the media has none of its own."""
     direction: Direction = Direction.SENDRECV
 
     def attribute(self, name: str) -> str | None:
@@ -110,13 +116,13 @@ class Media:
     def _rtpmaps(self) -> list[Codec]:
         fmtp = {match[1]: match[2] for value in self.values("fmtp") if (match := _FMTP.fullmatch(value))}
         return [
-            Codec(int(match[1]), match[2].upper(), int(match[3]), fmtp.get(match[1]))
+            Codec(int(match[1]), match[2].upper(), int(match[3]), fmtp.get(match[1]), int(match[4] or 1))
             for value in self.values("rtpmap")
             if (match := _RTPMAP.fullmatch(value))
         ]
 
 
-_RTPMAP = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,6})(?:/1)?\s*", re.ASCII)
+_RTPMAP = re.compile(r"([0-9]{1,3})\s+([^\s/]+)/([0-9]{1,6})(?:/([0-9]))?\s*", re.ASCII)
 _FMTP = re.compile(r"([0-9]{1,3})\s+(.+)", re.ASCII)
 _MEDIA = re.compile(r"(\S+)\s+([0-9]{1,5})(?:/[0-9]+)?\s+(\S+)\s*(.*)", re.ASCII)
 
@@ -126,6 +132,12 @@ class SessionDescription:
     timing: tuple[str, ...] = ("0 0",)
     """Values of the t= lines; an answer repeats them (RFC 3264 §6)."""
     media: tuple[Media, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    """The session's own, as those of media."""
+
+    def values(self, name: str) -> list[str]:
+        """Of every line of this attribute at the session."""
+        return [value for key, value in self.attributes if key == name]
 
 
 @dataclass(slots=True)
@@ -153,10 +165,10 @@ def parse(body: bytes | str) -> SessionDescription:
             continue
         match kind.strip():
             case "m":
-                media = _MEDIA.fullmatch(value)
-                if media is None or int(media[2]) > 65535:
+                match = _MEDIA.fullmatch(value)
+                if match is None or int(match[2]) > 65535:
                     raise SdpError(f"Bad m= line in SDP: {value[:60]!r}")
-                sections.append(_Section(media=media))
+                sections.append(_Section(media=match))
                 if len(sections) > _MOST_MEDIA + 1:
                     raise SdpError(f"More than {_MOST_MEDIA} m= lines in SDP")
             case "c":
@@ -170,12 +182,15 @@ def parse(body: bytes | str) -> SessionDescription:
                 name, _, text = value.partition(":")
                 sections[-1].attributes.append((name.strip().lower(), text.strip()))
     session, *rest = sections
-    return SessionDescription(tuple(timing) or ("0 0",), tuple(_media(section, session) for section in rest))
+    media = tuple(_media(section, session) for section in rest)
+    return SessionDescription(tuple(timing) or ("0 0",), media, tuple(session.attributes))
 
 
 def _media(section: _Section, session: _Section) -> Media:
     assert section.media is not None
     kind, port, protocol, formats = section.media.groups()
+    own = {name for name, _ in section.attributes}
+    inherited = [one for one in session.attributes if one[0] in _OF_ALL_MEDIA and one[0] not in own]
     direction = _direction(section.attributes) or _direction(session.attributes) or Direction.SENDRECV
     return Media(
         kind.lower(),
@@ -183,7 +198,7 @@ def _media(section: _Section, session: _Section) -> Media:
         protocol,
         tuple(formats.split()),
         section.address or session.address,
-        tuple(section.attributes),
+        (*section.attributes, *inherited),
         direction,
     )
 
@@ -194,7 +209,7 @@ def _direction(attributes: list[tuple[str, str]]) -> Direction | None:
 
 
 def compose(description: SessionDescription, address: str, session_id: int, version: int) -> bytes:
-    """Our description as a body. `address` is for all media; a refused one (port 0) shows only its m= line."""
+    """Our description as a body. `address` is for all media; a refused one (port 0) shows its m= line and a=mid."""
     family = f"IP{ipaddress.ip_address(address).version}"
     lines = [
         "v=0",
@@ -202,11 +217,17 @@ def compose(description: SessionDescription, address: str, session_id: int, vers
         "s=-",
         f"c=IN {family} {address}",
         *(f"t={value}" for value in description.timing),
+        *map(_attribute, description.attributes),
     ]
     for media in description.media:
         # RFC 8866 §9 wants a format even where nothing is offered.
         lines.append(f"m={media.kind} {media.port} {media.protocol} {' '.join(media.formats) or '0'}")
+        lines += [_attribute(one) for one in media.attributes if media.port or one[0] == "mid"]
         if media.port:
-            lines += [f"a={name}:{value}" if value else f"a={name}" for name, value in media.attributes]
             lines.append(f"a={media.direction.value}")
     return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def _attribute(one: tuple[str, str]) -> str:
+    name, value = one
+    return f"a={name}:{value}" if value else f"a={name}"

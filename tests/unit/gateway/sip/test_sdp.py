@@ -20,7 +20,8 @@ def audio(rest: str = "", formats: str = "0", session: str = "") -> Media:
     [
         ("0 8 13 18", "", [Codec(0, "PCMU", 8000), Codec(8, "PCMA", 8000), Codec(13, "CN", 8000)]),
         ("97", "a=rtpmap:97 pcma/8000/1\n", [Codec(97, "PCMA", 8000)]),
-        ("96", "a=rtpmap:96 opus/48000/2\n", []),
+        ("96", "a=rtpmap:96 opus/48000/2\n", [Codec(96, "OPUS", 48000, None, 2)]),
+        ("9 96", "a=rtpmap:96 opus/48000/22\n", [Codec(9, "G722", 8000)]),
         ("0", "a=rtpmap:0 PCMA/8000\n", [Codec(0, "PCMA", 8000)]),
         (
             "101",
@@ -50,6 +51,13 @@ def test_what_stands_at_the_media_wins_over_the_session(
 ) -> None:
     found = audio(media, session=session)
     assert (found.address, found.direction) == (address, direction)
+
+
+def test_what_the_session_says_for_all_media() -> None:
+    found = audio("a=setup:active\n", session="a=setup:passive\na=ice-ufrag:abcd\na=mid:0\na=tool:x\n")
+    assert found.attributes == (("setup", "active"), ("ice-ufrag", "abcd"))
+    described = parse(HEAD + "a=group:BUNDLE 0\na=group:LS 1\n")
+    assert described.values("group") == ["BUNDLE 0", "LS 1"]
 
 
 def test_dialects() -> None:
@@ -86,10 +94,11 @@ def test_compose() -> None:
     ours = SessionDescription(
         ("1 2",),
         (
-            Media("video", 0, "RTP/AVP", ("31",), attributes=(("rtpmap", "31 H261/90000"),)),
+            Media("video", 0, "RTP/AVP", ("31",), attributes=(("rtpmap", "31 H261/90000"), ("mid", "v"))),
             Media("audio", 6000, "RTP/AVP", ("0",), attributes=(("ptime", "20"),), direction=Direction.SENDONLY),
             Media("audio", 0, "RTP/AVP", ()),
         ),
+        (("ice-lite", ""),),
     )
     assert compose(ours, "2001:db8::1", 7, 2).decode() == "\r\n".join(
         [
@@ -98,7 +107,9 @@ def test_compose() -> None:
             "s=-",
             "c=IN IP6 2001:db8::1",
             "t=1 2",
+            "a=ice-lite",
             "m=video 0 RTP/AVP 31",
+            "a=mid:v",
             "m=audio 6000 RTP/AVP 0",
             "a=ptime:20",
             "a=sendonly",
