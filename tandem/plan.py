@@ -40,6 +40,7 @@ FINDS = (
     ("brain", "tts_address", "tts"),
     ("brain", "escalation_address", "escalation"),
 )
+METRICS = "metrics_address"
 NATS_DEFAULT_PORT = 4222
 NATS = "nats"
 API = "business-api"
@@ -124,6 +125,15 @@ def make_plan(
             port = port_for()
             here[key] = f"{bracketed(host)}:{port}"
         listeners.append(Listener(f"{section}'s gRPC server", f"{section}.{key}", host, port))
+    for section in SERVICES:
+        here = written.get(section) or {}
+        if here.get(METRICS) is None:
+            continue
+        host, port = split_address(str(here[METRICS]))
+        if free_ports:
+            here[METRICS] = f"{bracketed(host)}:0"  # a gateway with workers wants several; the logs tell them
+        elif port:
+            listeners.append(Listener(f"{section}'s metrics", f"{section}.{METRICS}", host, port))
     gateway = _section(written, "gateway")
     default = str(given.value("gateway", "sip_address"))
     used = {one.port for one in listeners}

@@ -14,8 +14,9 @@ import uvloop
 from services.common import lifetime
 from services.common.bus import BusUnavailable
 from services.common.rpc import AddressTaken
-from services.common.settings import ServiceSettings, SettingsInvalid, YamlFile, read_yaml
-from services.common.telemetry import log, trace
+from services.common.settings import CommonSettings, ServiceSettings, SettingsInvalid, YamlFile, read_yaml
+from services.common.telemetry import log, metrics, trace
+from services.common.telemetry.log import logger
 
 # `up` is for `tandem up` alone; one file serves both.
 SECTIONS = ("gateway", "asr", "brain", "tts", "escalation", "up")
@@ -36,18 +37,24 @@ def read_section(file: YamlFile, section: str, model: type[S]) -> S:
     """
     if file.twice:
         raise SettingsInvalid(file.twice)
-    unknown = [key for key in file.value if key not in SECTIONS and key not in ServiceSettings.model_fields]
+    unknown = [key for key in file.value if key not in SECTIONS and key not in CommonSettings.model_fields]
     if unknown:
-        raise SettingsInvalid([file.mistake((key,), "unknown key") for key in unknown])
-    common = {key: value for key, value in file.value.items() if key in ServiceSettings.model_fields}
+        raise SettingsInvalid([file.mistake((key,), _misplaced(key)) for key in unknown])
+    common = {key: value for key, value in file.value.items() if key in CommonSettings.model_fields}
     own = file.value.get(section) or {}
     if not isinstance(own, dict):
         raise SettingsInvalid([file.mistake((section,), "expected `key: value` lines")])
-    clash = [key for key in own if key in ServiceSettings.model_fields]
+    clash = [key for key in own if key in CommonSettings.model_fields]
     if clash:
         raise SettingsInvalid([file.mistake((section, key), "belongs to the top level") for key in clash])
-    file.validate(ServiceSettings, common)
+    file.validate(CommonSettings, common)
     return file.validate(model, {**common, **own}, at=(section,))
+
+
+def _misplaced(key: str) -> str:
+    if key in ServiceSettings.model_fields:
+        return "belongs in a service's section: services on one machine cannot share it"
+    return "unknown key"
 
 
 def main(section: str, model: type[S], run: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
@@ -113,6 +120,8 @@ class _Stop(asyncio.Event):
 
 
 async def _until_told(settings: S, run: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
+    """Raises StartRefused."""
+    exposition = await _expose(settings)
     stop = _Stop()
     service = asyncio.ensure_future(run(settings, stop))
 
@@ -130,3 +139,17 @@ async def _until_told(settings: S, run: Callable[[S, asyncio.Event], Awaitable[N
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
+    finally:
+        if exposition is not None:
+            await exposition.close()
+
+
+async def _expose(settings: ServiceSettings) -> metrics.Exposition | None:
+    if settings.metrics_address is None:
+        return None
+    try:
+        exposition = await metrics.expose(settings.metrics_address)
+    except metrics.CannotServe as error:
+        raise StartRefused(str(error)) from error
+    logger().info("metrics_served", address=settings.metrics_address, port=exposition.port)
+    return exposition

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 Key = tuple[str | int, ...]
@@ -18,8 +18,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class ServiceSettings(Settings):
-    """What every service has besides its own section."""
+def split_address(text: str) -> tuple[str, int]:
+    """`host:port`, IPv6 in brackets. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
+        raise ValueError("expected host:port")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("expected host:port, with brackets around an IPv6 address: [2001:db8::1]:5060")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class CommonSettings(Settings):
+    """The top level of a settings file: the same for every service."""
 
     nats_url: str = Field("nats://127.0.0.1:4222", description="The NATS server or cluster, comma-separated.")
     otlp_endpoint: str | None = Field(
@@ -29,6 +39,23 @@ class ServiceSettings(Settings):
     record_pii: bool = Field(
         False, description="Put what people said into spans, under `.pii.` names. Off: traces travel far."
     )
+
+
+class ServiceSettings(CommonSettings):
+    """Base of every service's settings: the common ones, and what each service's section has."""
+
+    metrics_address: str | None = Field(
+        None,
+        description="Where Prometheus fetches the service's metrics, host:port; 9464 is usual. Off by default. They "
+        "tell how many calls there are and whose trunks: keep it inside.",
+    )
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _metrics(cls, text: str | None) -> str | None:
+        if text is not None:
+            split_address(text)
+        return text
 
 
 class SettingsInvalid(ValueError):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.service import StartRefused
+from services.common.settings import split_address
 from services.gateway.access import Trunks
 from services.gateway.admission import Slots
-from services.gateway.settings import GatewaySettings, split_address
+from services.gateway.settings import GatewaySettings
 from services.gateway.sip.uri import format_host_port
 from services.gateway.transports.transports import Locals, SipTransport
 
@@ -50,11 +51,24 @@ class Share:
 
 
 def settings_of(settings: GatewaySettings, number: int) -> GatewaySettings:
-    """Worker `number`'s: its part of the RTP ports, and a free port for its CallControl."""
+    """Worker `number`'s: its part of the RTP ports, a free port for its CallControl, its own one for its metrics."""
     host, _ = split_address(settings.control_address)
     ports = rtp_ports(settings, number)
-    own = {"workers": 1, "rtp_ports": (ports[0], ports[-1]), "control_address": format_host_port(host, 0)}
+    own = {
+        "workers": 1,
+        "rtp_ports": (ports[0], ports[-1]),
+        "control_address": format_host_port(host, 0),
+        "metrics_address": metrics_address(settings, number),
+    }
     return settings.model_copy(update=own)
+
+
+def metrics_address(settings: GatewaySettings, number: int) -> str | None:
+    """Where worker `number`'s metrics are: on the ports behind the front's, so that a scrape finds them all."""
+    if settings.metrics_address is None:
+        return None
+    host, port = split_address(settings.metrics_address)
+    return format_host_port(host, port and port + 1 + number)
 
 
 def rtp_ports(settings: GatewaySettings, number: int) -> range:

@@ -156,7 +156,7 @@ def test_a_service_that_cannot_says_so_in_a_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        address = "127.0.0.1:{}".format(taken.getsockname()[1])
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         settings.write_text(f"tts: {{metrics_address: '{address}'}}\n")
         process = start(settings)
         out, said = process.communicate(timeout=20)

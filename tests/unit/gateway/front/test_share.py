@@ -27,6 +27,17 @@ def test_a_workers_settings() -> None:
     assert {(one.workers, one.control_address, one.max_calls) for one in own} == {(1, "[::1]:0", 9)}
 
 
+def test_each_worker_has_metrics_of_its_own() -> None:
+    def own(address: str | None) -> list[str | None]:
+        settings = GatewaySettings(workers=3, metrics_address=address, max_calls=9)
+        return [settings_of(settings, number).metrics_address for number in range(3)]
+
+    assert own(None) == [None, None, None]
+    # The front has 9464.
+    assert own("[::1]:9464") == ["[::1]:9465", "[::1]:9466", "[::1]:9467"]
+    assert own("127.0.0.1:0") == ["127.0.0.1:0"] * 3
+
+
 def test_too_few_rtp_ports_for_an_uneven_spread() -> None:
     check_rtp_ports(GatewaySettings(workers=4, max_calls=200))
     tight = GatewaySettings(workers=4, rtp_ports=(20000, 20399), max_calls=200)
