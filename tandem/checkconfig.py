@@ -12,12 +12,13 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from services.common.settings import Key, SettingsInvalid, YamlFile, read_yaml
+from services.common.settings import Key, SettingsInvalid, YamlFile, read_yaml, split_address
 from services.gateway.numbers import NumberPattern
 from services.gateway.secret import ENVIRONMENT, FILE
-from services.gateway.settings import GatewaySettings, SipTlsSettings, split_address
+from services.gateway.settings import GatewaySettings, SipTlsSettings
 from services.gateway.sip.uri import SipUri, format_host_port
 from services.gateway.trunk_settings import SMALLEST_MIN_SE_S, FallbackSettings, RouteSettings, TrunkSettings
+from tandem import checkmedia
 from tandem import settings as stack_settings
 from tandem.plan import REPOSITORY
 
@@ -47,7 +48,8 @@ def check(path: Path | None, now: datetime | None = None) -> Checked:
     gateway = stack.sections["gateway"]
     assert isinstance(gateway, GatewaySettings)
     agents = _agents_folder(Path(stack.value("brain", "agents_dir")))
-    mistakes = [file.mistake(key, what) for key, what in _missing_agents(gateway, agents)]
+    wrong = (*_missing_agents(gateway, agents), *checkmedia.mistakes(gateway))
+    mistakes = [file.mistake(key, what) for key, what in wrong]
     if mistakes:
         raise SettingsInvalid(mistakes)
     warnings = (
@@ -59,6 +61,7 @@ def check(path: Path | None, now: datetime | None = None) -> Checked:
             for index, trunk in enumerate(gateway.trunks)
             for warning in _trunk_warnings(gateway, trunk, ("gateway", "trunks", index))
         ),
+        *checkmedia.warnings(gateway),
         *_plain_passwords(file.value.get("gateway") or {}),
     )
     return Checked(tuple(_described(gateway)), tuple(file.mistake(key, what) for key, what in warnings))
@@ -228,6 +231,7 @@ def _described(gateway: GatewaySettings) -> Iterator[str]:
     processes = f" in {gateway.workers} processes" if gateway.workers > 1 else ""
     strangers = "get no answer" if gateway.strangers == "drop" else "get 403"
     yield f"limits    {gateway.max_calls} calls{processes}, {gateway.max_call_s} s each; strangers {strangers}"
+    yield from checkmedia.described(gateway)
     if not gateway.trunks:
         yield "trunk local (built in: everybody on this machine, for there are no trunks)"
         yield f"  routes    {_routes(gateway, None)}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.brain.agent import Agent
+from services.brain.company import Company, CompanyEvent, bridge_event
 from services.brain.ears import Ears
 from services.brain.endpoint import expected_answer
 from services.brain.history import History
@@ -21,7 +22,6 @@ from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
     Audible,
     Digit,
-    Event,
     HangUp,
     HearingLost,
     HoldChanged,
@@ -78,6 +78,7 @@ class Conversation:
         self._clock = CallClock()
         self._clock.observe(call_time_us, asyncio.get_running_loop().time())
         self.machine = TurnMachine(_patience(agent))
+        self._company = Company(self.machine)
         # The moment of the answer, so that a brain that takes over dates "tomorrow" from the same day.
         self._answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
         self._system = agent.system_message(self._answered, facts)
@@ -185,6 +186,8 @@ class Conversation:
                 self.feed(Digit(event.dtmf.digit))
             case "hold_changed":
                 self.feed(HoldChanged(event.hold_changed.on_hold))
+            case "bridge_changed":
+                self.feed(bridge_event(event.bridge_changed))
             case "hung_up":
                 if self.outcome == CallOutcome.CALL_OUTCOME_FAILED:
                     ours, theirs = CallOutcome.CALL_OUTCOME_AGENT_HUNG_UP, CallOutcome.CALL_OUTCOME_CALLER_HUNG_UP
@@ -217,10 +220,10 @@ class Conversation:
 
     # The machine.
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: CompanyEvent) -> None:
         """One event through the turn machine, and what follows from it."""
         now = self.now()
-        self._do(self.machine.handle(event, now), now)
+        self._do(self._company.handle(event, now), now)
 
     def _expire(self) -> None:
         self._timer = None
@@ -327,7 +330,7 @@ class Conversation:
 
     def _still_there(self) -> str:
         prompts = self.agent.silence.prompts
-        return prompts[(self.machine.prompts_said - 1) % len(prompts)]
+        return prompts[max(self.machine.prompts_said - 1, 0) % len(prompts)]
 
     def open_utterance(self, turn: Turn, cacheable: bool = False, filler: bool = False) -> Utterance:
         """A new utterance of this turn; text is fed to it."""

@@ -32,6 +32,7 @@ from services.brain.turn_events import (
     Respond,
     Resume,
     Say,
+    Silenced,
     SpeechStarted,
     SpeechStopped,
     StopSpeaking,
@@ -113,11 +114,12 @@ class TurnMachine:
             case Closing():
                 self._closing = True
                 return []
-            case TransferBegan():
+            case TransferBegan() | Silenced():
                 self._deadlines.clear()
                 self._utterances.clear()
+                self._digits = ""
                 self.state = State.TRANSFERRING
-                return []
+                return self._fall_silent() if event == Silenced() else []
             case HearingLost():
                 self._hearing_lost(now_us)
                 return []

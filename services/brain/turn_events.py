@@ -84,6 +84,11 @@ class HoldChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Silenced:
+    """Nothing is to be said until the caller is back."""
+
+
+@dataclass(frozen=True, slots=True)
 class TakenOver:
     """Another brain had the call; it is the caller's turn."""
 
@@ -107,6 +112,7 @@ Event = (
     | TransferReturned
     | HearingLost
     | HoldChanged
+    | Silenced
     | TakenOver
     | HungUp
 )

@@ -13,7 +13,7 @@ class State(Enum):
     THINKING = auto()  # the caller's turn is over, the answer is not audible yet
     SPEAKING = auto()  # the agent is heard
     DOUBTING = auto()  # the caller made a sound while it was not their turn; the agent is silent until it is clear
-    TRANSFERRING = auto()  # the call is being moved to a person
+    TRANSFERRING = auto()  # the call is being moved to a person, or the caller talks with one
     ENDED = auto()
 
 

@@ -1,37 +1,47 @@
 """A call that an agent answers: the caller's frames to the bus, the agent's to RTP, events and commands between."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from services.common.frameclient import FrameClient
 from services.common.media.frame import AudioFrame
 from services.common.telemetry.log import logger
-from services.gateway.apology import UTTERANCE_ID as APOLOGY
 from services.gateway.apology import apology
 from services.gateway.call_bus import CallBus
 from services.gateway.caller_stream import CallerStream, Heard
 from services.gateway.dialogue import Dialogue
 from services.gateway.dtmf import Digit, DtmfSender
-from services.gateway.g711 import CODECS, PCMU, SAMPLE_RATE_HZ
-from services.gateway.media import Spoken
-from services.gateway.playout import End, Playout, PlayoutEvent, PlayoutFinished, PlayoutProgress, PlayoutStarted
-from services.gateway.playout_spans import PlayoutSpans
+from services.gateway.line_filter import DEFAULT_LINE, LineFilter, LineOptions
+from services.gateway.playout import Playout, PlayoutEvent
+from services.gateway.playout_reports import PlayoutReports
+from services.gateway.recorded_call import RecordedCall
+from services.gateway.recordings import CONSENT_ID
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.negotiation import Negotiated
+from services.gateway.spoken_stream import Spoken
 from tandem.v1 import brain_pb2 as pb
 from tandem.v1.call_pb2 import CallFacts
 
 if TYPE_CHECKING:
     from tandem.v1.brain_pb2_grpc import DialogueAsyncStub
 
-_ENDS = {
-    End.COMPLETED: pb.PLAYOUT_END_COMPLETED,
-    End.STOPPED: pb.PLAYOUT_END_STOPPED,
-    End.STARVED: pb.PLAYOUT_END_STARVED,
-}
+
+# Utterances of the gateway's own: the consent prompt, the apology. The brain is not told of them.
+_OURS = CONSENT_ID
+
+
+class Leg(Protocol):
+    """A call's place in a bridge."""
+
+    def heard(self, frame: AudioFrame) -> None:
+        """What this call's party said."""
+
+    def frame(self) -> bytes:
+        """What this call's party hears in this slot."""
 
 
 class AgentCall:
@@ -45,28 +55,39 @@ class AgentCall:
         facts: CallFacts,
         traceparent: str,
         clock: Callable[[], int],
-        audio: Client,
+        audio: FrameClient,
         control: Client,
         brain: "DialogueAsyncStub",
         hang_up: Callable[[str], None],
+        recorded: RecordedCall | None = None,
+        first: Sequence[AudioFrame] = (),
+        line: LineOptions = DEFAULT_LINE,
     ) -> None:
+        """`first` is what the caller hears before the agent says anything: that the call is recorded."""
         self.facts = facts
-        self.stream = CallerStream({})
-        self.playout = Playout(SAMPLE_RATE_HZ)
+        rate_hz = facts.audio.sample_rate_hz
+        self.stream = CallerStream(rate_hz)
+        self.playout = Playout(rate_hz)
+        self.line = LineFilter(rate_hz, line)
         self._clock = clock
         self._hang_up = hang_up
-        self._codec = PCMU
-        self._payload_type = 0
-        self._event_payload_type: int | None = None
         self._keys = DtmfSender()
+        self._keys_can_go = False
+        self._leg: Leg | None = None
+        self._heeded = True
+        self._bridged: pb.BridgeChanged | None = None
+        self._recorded = recorded
+        self._spoken: Spoken = None
         self._unsent_events: list[PlayoutEvent] = []
         self._hang_up_when_idle: str | None = None
         self._over = False
         self._held = False
         self._alone = False  # no brain is left that could take anything back
+        self._well = True
         self.bus = CallBus(facts.call_id, audio, control, self._agent_frame)
-        self._spans = PlayoutSpans(facts)
+        self._reports = PlayoutReports(facts)
         self.dialogue = Dialogue(brain, facts, traceparent, clock, self._command, self._brain_lost)
+        self._say(first)
 
     async def run(self) -> None:
         """The dialogue, until the call is over."""
@@ -84,7 +105,11 @@ class AgentCall:
             await self.bus.close()
         if self._over:
             return
-        self._alone = True
+        self._alone, self._well = True, well
+        if self._leg is None:
+            self._end_alone(well)
+
+    def _end_alone(self, well: bool) -> None:
         if not well:
             self._apologise()
         elif self._hang_up_when_idle is None or self.playout.paused or self._held:
@@ -97,7 +122,9 @@ class AgentCall:
             return
         self._over = True
         now_us = self._clock()
-        self._spans.close(now_us)
+        self._reports.close(now_us)
+        if self._recorded is not None:
+            self._recorded.end(reason)
         self.dialogue.close(pb.CallEvent(call_time_us=now_us, hung_up=pb.HungUp(by_caller=by_caller, reason=reason)))
 
     def held(self, on_hold: bool) -> None:
@@ -106,42 +133,79 @@ class AgentCall:
         self._held = on_hold
         self.stream.hold(on_hold, now_us)
         self.dialogue.report(pb.CallEvent(call_time_us=now_us, hold_changed=pb.HoldChanged(on_hold=on_hold)))
-        if on_hold and self._alone:
+        if on_hold and self._alone and self._leg is None:
             # What is left to say would wait for the caller, who may never come back.
             self._hang_up(self._hang_up_when_idle or "no brain")
 
     # Voice
 
     def negotiated(self, media: Negotiated) -> None:
-        self._codec, self._payload_type = CODECS[media.codec.encoding], media.codec.payload_type
         event = media.telephone_event
-        self._event_payload_type = None if event is None else event.payload_type
+        self._keys_can_go = event is not None
         if event is not None:
             self._keys.clock_hz = event.clock_rate
-        self.stream.codecs = {one.payload_type: CODECS[one.encoding] for one in media.formats if one.encoding in CODECS}
-        self.stream.event_clocks_hz = {one.payload_type: one.clock_rate for one in media.formats if one.is_event}
+        self.stream.negotiated(media.formats)
 
-    def heard(self, packet: RtpPacket, now_us: int) -> None:
+    def heard(self, packet: RtpPacket, now_us: int) -> bool:
         self._pass_on(self.stream.packet(packet, now_us), now_us)
+        return self.stream.last_late is not packet
 
     def pressed(self, key: Digit) -> None:
         """A key that came by signalling (SIP INFO)."""
-        self._pass_on([key], self._clock())
+        now_us = self._clock()
+        if self.line.first(key, "info", now_us):
+            self._key(key, now_us)
 
     def slot(self, now_us: int) -> None:
-        self._pass_on(self.stream.tick(now_us), now_us)
+        if self._recorded is not None:
+            # What was said in the slot that is over now.
+            self._recorded.slot(self._spoken, now_us)
+            self._spoken = None
+        heard = self.stream.tick(now_us)
+        if heard:
+            self._pass_on(heard, now_us)
 
-    def speak(self, now_us: int) -> Spoken | None:
-        if self._keys.busy and self._event_payload_type is not None:
-            key = self._keys.tick()
-            return None if key is None else Spoken(self._event_payload_type, key.payload, key.continues, key.marker)
+    def speak(self, now_us: int) -> Spoken:
+        spoken = self._speak(now_us)
+        self._spoken = spoken
+        self.line.played(spoken if isinstance(spoken, bytes) else None, now_us)
+        return spoken
+
+    def _speak(self, now_us: int) -> Spoken:
+        if self._keys.busy and self._keys_can_go:
+            return self._keys.tick()
+        tones = self.line.sender
+        if tones is not None and tones.busy:
+            return tones.tick()
+        return self.next_speech(now_us) if self._leg is None else self._leg.frame()
+
+    def next_speech(self, now_us: int) -> bytes | None:
+        """What the agent itself says in this slot, as PCM."""
         samples, events = self.playout.tick(now_us)
-        if samples is None:
-            # Starved: nothing is sent that these events would wait for.
-            self._report(events, now_us)
-            return None
-        self._unsent_events = events
-        return Spoken(self._payload_type, self._codec.encode(samples))
+        if events:
+            if samples is None:
+                # Starved: nothing is sent that these events would wait for.
+                self._report(events, now_us)
+            else:
+                self._unsent_events += events
+        return samples
+
+    def join(self, leg: Leg | None, heeded: bool = True) -> None:
+        """From now on the caller hears a bridge and is heard in it; None: only the agent again.
+
+        Not `heeded`: the agent hears silence meanwhile.
+        """
+        self._leg, self._heeded = leg, heeded
+        if leg is not None:
+            # Who joined the call with others wants it to go on, whatever was to be its end.
+            self._hang_up_when_idle = None
+        elif self._alone and not self._over:
+            self._end_alone(self._well)
+
+    def bridge_changed(self, change: pb.BridgeChanged) -> None:
+        """News for the brain; another one that takes over is told too."""
+        self._bridged = change if change.HasField("joined") else None
+        self.dialogue.report(pb.CallEvent(call_time_us=self._clock(), bridge_changed=change))
 
     def sent(self) -> None:
         if self._unsent_events:
@@ -153,10 +217,26 @@ class AgentCall:
     def _pass_on(self, heard: list[Heard], now_us: int) -> None:
         for one in heard:
             if isinstance(one, Digit):
-                dtmf = pb.Dtmf(digit=one.digit, duration_ms=one.duration_ms)
-                self.dialogue.report(pb.CallEvent(call_time_us=now_us, dtmf=dtmf))
+                if self.line.first(one, "event", now_us):
+                    self._key(one, now_us)
             else:
-                self.bus.publish(one)
+                self._frame(one, now_us)
+
+    def _frame(self, frame: AudioFrame, now_us: int) -> None:
+        # People are to hear the line as it is, the recogniser what the caller says.
+        if self._recorded is not None:
+            self._recorded.heard(frame, now_us)
+        if self._leg is not None:
+            self._leg.heard(frame)
+        clean, digits = self.line.frame(frame, now_us)
+        for digit in digits:
+            self._key(digit, now_us)
+        # Silence, for the frames on the bus have no gaps.
+        self.bus.publish(clean if self._heeded else clean._replace(samples=bytes(len(clean.samples))))
+
+    def _key(self, digit: Digit, now_us: int) -> None:
+        dtmf = pb.Dtmf(digit=digit.digit, duration_ms=digit.duration_ms)
+        self.dialogue.report(pb.CallEvent(call_time_us=now_us, dtmf=dtmf))
 
     def _agent_frame(self, frame: AudioFrame) -> None:
         self.playout.frame(frame, self._clock())
@@ -165,7 +245,7 @@ class AgentCall:
         now_us = self._clock()
         match command.WhichOneof("command"):
             case "play":
-                self._spans.released(command.play.utterance_id, command.play.traceparent)
+                self._reports.released(command.play.utterance_id, command.play.traceparent)
                 self._report(self.playout.play(command.play.utterance_id, now_us), now_us)
             case "pause":
                 self._report(self.playout.pause(command.pause.utterance_id), now_us)
@@ -177,6 +257,9 @@ class AgentCall:
                 self._report(self.playout.stop(command.stop.utterance_id), now_us)
             case "send_dtmf":
                 self._send_keys(command.send_dtmf.digits)
+            case "pause_recording":
+                if self._recorded is not None:
+                    self._recorded.pause(command.pause_recording.paused)
             case "hang_up":
                 reason = command.hang_up.reason or "hung up by the agent"
                 if command.hang_up.after_playout and not self.playout.idle:
@@ -187,45 +270,35 @@ class AgentCall:
                 logger().warning("command_unknown", call_id=self.facts.call_id, command=other)
 
     def _send_keys(self, digits: str) -> None:
-        if self._event_payload_type is None:
+        sender = self._keys if self._keys_can_go else self.line.sender
+        if sender is None:
             logger().warning("dtmf_not_negotiated", call_id=self.facts.call_id)
             return
         try:
-            self._keys.queue(digits)
+            sender.queue(digits)
         except ValueError as error:
             logger().warning("dtmf_invalid", call_id=self.facts.call_id, why=str(error))
 
     def _report(self, events: list[PlayoutEvent], now_us: int) -> None:
         for event in events:
-            self.dialogue.report(self._event(event, now_us))
+            report = self._reports.report(event, now_us)
+            if event.utterance_id < _OURS:
+                self.dialogue.report(report)
         if self._hang_up_when_idle is not None and self.playout.idle:
             reason, self._hang_up_when_idle = self._hang_up_when_idle, None
             # Not from within the tick: hanging up closes the socket that the tick is sending on.
             asyncio.get_running_loop().call_soon(self._hang_up, reason)
 
-    def _event(self, event: PlayoutEvent, now_us: int) -> pb.CallEvent:
-        match event:
-            case PlayoutStarted(utterance_id, ready_us):
-                wait_us = max(now_us - ready_us, 0)
-                self._spans.started(utterance_id, now_us, wait_us)
-                started = pb.PlayoutStarted(utterance_id=utterance_id, wait_us=wait_us, ready_call_time_us=ready_us)
-                return pb.CallEvent(call_time_us=now_us, playout_started=started)
-            case PlayoutProgress(utterance_id, samples, paused):
-                progress = pb.PlayoutProgress(utterance_id=utterance_id, samples_played=samples, paused=paused)
-                return pb.CallEvent(call_time_us=now_us, playout_progress=progress)
-            case PlayoutFinished(utterance_id, samples, end):
-                self._spans.finished(utterance_id, now_us, samples * 1000 / SAMPLE_RATE_HZ, end.value)
-                finished = pb.PlayoutFinished(utterance_id=utterance_id, samples_played=samples, end=_ENDS[end])
-                return pb.CallEvent(call_time_us=now_us, playout_finished=finished)
-
     def _brain_lost(self) -> None:
         """Another brain counts its utterances anew, and knows nothing of those that it has not said."""
         now_us = self._clock()
         if self._hang_up_when_idle is None:
-            self._spans.close(now_us, "brain lost")
+            self._reports.close(now_us, "brain lost")
             self.playout.forget()
         if self._held:
             self.dialogue.report(pb.CallEvent(call_time_us=now_us, hold_changed=pb.HoldChanged(on_hold=True)))
+        if self._bridged is not None:
+            self.dialogue.report(pb.CallEvent(call_time_us=now_us, bridge_changed=self._bridged))
 
     def _apologise(self) -> None:
         unheard = self.playout.idle or self.playout.paused or self._held
@@ -234,9 +307,15 @@ class AgentCall:
         if self._held or self._hang_up_when_idle is not None:
             self._hang_up(self._hang_up_when_idle or "no brain")
             return
-        now_us = self._clock()
         self.playout.forget()
-        for frame in apology():
-            self.playout.frame(frame, now_us)
-        self.playout.play(APOLOGY, now_us)
+        self._say(apology(self.playout.sample_rate_hz))
         self._hang_up_when_idle = "no brain"
+
+    def _say(self, frames: Sequence[AudioFrame]) -> None:
+        """An utterance of our own, behind what was released before."""
+        if not frames:
+            return
+        now_us = self._clock()
+        for frame in frames:
+            self.playout.frame(frame, now_us)
+        self.playout.play(frames[0].utterance_id, now_us)

@@ -11,19 +11,27 @@ from ipaddress import ip_address
 from nats.aio.client import Client
 
 from services.common import bus, rpc
+from services.common.media.frame import SAMPLE_RATES_HZ
 from services.common.service import StartRefused
+from services.common.settings import split_address
 from services.common.telemetry.log import logger
 from services.gateway.access import Trunks
 from services.gateway.admission import Admission
 from services.gateway.agent_call import AgentCall
 from services.gateway.apology import apology
+from services.gateway.bridges import melody
 from services.gateway.capture.hep import HepExporter
 from services.gateway.control import SERVICE_NAME, CallControl
 from services.gateway.front.share import Share
 from services.gateway.front.supervisor import run as run_workers
+from services.gateway.hold_music import HoldMusic, HoldMusicInvalid
+from services.gateway.line_filter import LineOptions
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.profiles import profile_of
+from services.gateway.recording.recorder import Recorder
+from services.gateway.recordings import PromptInvalid, Recordings
 from services.gateway.resolver import Resolver
-from services.gateway.settings import GatewaySettings, split_address
+from services.gateway.settings import GatewaySettings
 from services.gateway.signalling import Signalling
 from services.gateway.sip.transport import Transport
 from services.gateway.sip.uri import format_host_port
@@ -56,33 +64,50 @@ async def run(settings: GatewaySettings, stop: asyncio.Event) -> None:
 async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | None = None) -> None:
     """A whole gateway in this process; with `share`, one worker of a gateway. Raises as `run`."""
     try:
-        apology()
+        for sample_rate_hz in SAMPLE_RATES_HZ:
+            apology(sample_rate_hz)
     except (OSError, ValueError, wave.Error) as error:
         raise StartRefused(f"the apology cannot be read: {error}") from error
+    try:
+        music = melody() if settings.hold_music is None else HoldMusic.from_wav(settings.hold_music)
+    except (OSError, HoldMusicInvalid) as error:
+        raise StartRefused(f"gateway.hold_music: {error}") from error
     trunks = share.trunks if share else Trunks(settings)
     transports: SipTransport = share.transport if share else listen(settings, trunks)
     ticker = Ticker()
     server = rpc.RpcServer(settings.control_address, [SERVICE_NAME])
     brain = rpc.connect(settings.brain_address)
     connections: list[Client] = []
+    recorder: Recorder | None = None
+    metrics: GatewayMetrics | None = None
     try:
         audio = await bus.connect_audio(settings.nats_url, "gateway")
         connections.append(audio)
         control = await bus.connect_control(settings.nats_url, "gateway")
         connections.append(control)
         stub = DialogueStub(brain)
+        lines = {one.name: LineOptions(one.settings.echo_guard, one.settings.inband_dtmf) for one in trunks}
+        recorder, recordings = _recordings(settings)
+        if recorder is not None:
+            recorder.start()
         secret = share.secret if share else secrets.token_bytes(32)
 
         def make_agent(
             facts: CallFacts, traceparent: str, clock: Callable[[], int], hang_up: Callable[[str], None]
         ) -> AgentCall:
-            return AgentCall(facts, traceparent, clock, audio, control, stub, hang_up)
+            recorded, first = recordings.begin(facts) if recordings is not None else (None, ())
+            return AgentCall(
+                facts, traceparent, clock, audio, control, stub, hang_up, recorded, first, lines[facts.trunk]
+            )
 
         profiles = {trunk.name: profile_of(trunk.settings, secret) for trunk in trunks}
         local = {kind: tuple(v for k, v in transports.locals() if k is kind) for kind, _ in transports.locals()}
         signalling = Signalling(settings, transports, trunks, profiles, Resolver(local), _hep(settings))
         admission = Admission(settings.max_calls, slots=share.slots) if share else None
         board = Switchboard(settings, signalling, ticker, make_agent, admission)
+        metrics = GatewayMetrics(board, ticker, recorder)
+        board.call_finished = metrics.call_finished
+        board.bridges.music = music
         watch = TrunkWatch(board)
         add_CallControlServicer_to_server(CallControl(board, watch.trunks), server.server)
         board.control_address = _reachable(settings, await server.start())
@@ -112,14 +137,18 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | N
         await asyncio.gather(_say_goodbye(board), taken_back)
         logger().info(
             "worker_stopped" if share else "gateway_stopped",
-            ticks=ticker.schedule.ticks,
-            late_ticks=ticker.schedule.late_ticks,
-            missed_slots=ticker.schedule.missed_slots,
-            worst_ms=ticker.schedule.worst_us / 1000,
+            ticks=sum(one.ticks for one in ticker.schedules),
+            late_ticks=sum(one.late_ticks for one in ticker.schedules),
+            missed_slots=sum(one.missed_slots for one in ticker.schedules),
+            worst_ms=max(one.worst_us for one in ticker.schedules) / 1000,
         )
         await signalling.close()
     finally:
         ticker.close()
+        if metrics is not None:
+            metrics.close()
+        if recorder is not None:
+            await asyncio.to_thread(recorder.close)
         await transports.close()
         await server.stop(grace_s=0.2)
         await brain.close()
@@ -161,6 +190,17 @@ def _hep(settings: GatewaySettings) -> HepExporter | None:
         return HepExporter(split_address(settings.hep_address))
     except (OSError, ValueError) as error:
         raise StartRefused(f"gateway.hep_address {settings.hep_address}: {error}") from error
+
+
+def _recordings(settings: GatewaySettings) -> tuple[Recorder | None, Recordings | None]:
+    """Where there is a folder, what lies in it is kept in bounds, recorded or not. Raises StartRefused."""
+    if settings.recording.folder is None:
+        return None, None
+    recorder = Recorder(settings.recording, asyncio.get_running_loop().call_soon_threadsafe)
+    try:
+        return recorder, Recordings(settings.recording, recorder, settings.recorded_trunks)
+    except PromptInvalid as error:
+        raise StartRefused(f"gateway.recording.consent_prompt: {error}") from error
 
 
 def _addresses(transports: SipTransport, kind: Transport) -> str:

@@ -1,28 +1,24 @@
 """What the caller says: RTP packets in, bus frames and DTMF digits out, on an even timeline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from services.common.media.frame import CONCEALED, DISCONTINUITY, FRAME_US, AudioFrame
+from services.common.media.frame import CONCEALED, DISCONTINUITY, FRAME_MS, FRAME_US, AudioFrame
+from services.gateway.codecs.catalogue import decoder_for
+from services.gateway.codecs.codec import CodecInvalid, Decoder
 from services.gateway.dtmf import Digit, DtmfReceiver
-from services.gateway.g711 import SAMPLE_RATE_HZ, Codec
-from services.gateway.plc import Concealer
 from services.gateway.reorder import Ordered, ReorderWindow
 from services.gateway.rtp import RtpPacket, SequenceExtender
+from services.gateway.sip.sdp import COMFORT_NOISE, Codec
 
 Heard = AudioFrame | Digit
-
-_FRAME_BYTES = 2 * SAMPLE_RATE_HZ // 50
-_SILENCE = bytes(_FRAME_BYTES)
-_BYTES_A_MS = 2 * SAMPLE_RATE_HZ // 1000
-COMFORT_NOISE = 13  # RFC 3389
 
 # Nothing for this long and the recogniser gets made-up frames, so that it hears a caller fall silent (senders with
 # silence suppression) and a network that died. Shorter gaps are jitter: their packets still come.
 STALL_US = 100_000
 # A second made up at most for packets known to be lost; beyond it the stream has a hole and says so.
 MAX_CONCEALED_FRAMES = 50
-# No real packet holds more; longer ones are noise.
-MAX_PACKET_MS = 200
+# No real packet holds more; longer ones are noise. Of 64 kbit/s, the most that a speech codec of ours takes.
+MAX_PAYLOAD_BYTES = 1600
 # What may come at once after a network has stood still; later, twice as much as time goes by.
 MOST_AHEAD_US = 10_000_000
 
@@ -32,36 +28,53 @@ class CallerStream:
 
     A frame's call_time is the arrival of its packet less the audio behind the frame's first sample, never less than
     that of the frame before; made-up frames follow 20 ms after their predecessor. The stream begins with the call:
-    until the caller sends, it is silence.
+    until the caller sends, it is silence. The caller's clock plays no part, so its drift does not add up.
     """
 
-    def __init__(self, codecs: Mapping[int, Codec], event_clocks_hz: Mapping[int, int] | None = None) -> None:
-        """Codecs, and clock rates of telephone-events, by the payload types that were negotiated."""
-        self.codecs = codecs
-        self.event_clocks_hz = event_clocks_hz or {}
+    def __init__(self, sample_rate_hz: int, formats: Sequence[Codec] = ()) -> None:
+        """`sample_rate_hz` is that of the frames, whatever the codec; `formats` as in `negotiated`."""
+        self.sample_rate_hz = sample_rate_hz
         self.lost_packets = 0
         self.concealed_frames = 0
         self.unknown_packets = 0
         self.flooding_packets = 0
+        self.last_late: RtpPacket | None = None
+        """The latest packet that came when it had been given up."""
+        self._frame_bytes = 2 * sample_rate_hz * FRAME_MS // 1000
+        self._bytes_a_ms = 2 * sample_rate_hz // 1000
+        self._silence = bytes(self._frame_bytes)
+        self._audio_types: dict[int, Codec] = {}
+        self._event_clocks_hz: dict[int, int] = {}
+        self._decoders: dict[Codec, Decoder] = {}
+        self._decoder: Decoder | None = None
         self._credit_us = MOST_AHEAD_US
         self._credited_us = 0
         self._sequence = 0
         self._last_us = -FRAME_US
         self._flags = 0
         self._rest = b""
-        self._packet_bytes = _FRAME_BYTES
+        self._packet_bytes = self._frame_bytes
         self._stalled = False
-        self._made_up = 0  # frames made up since the last packet
+        self._made_up = 0  # bytes made up since the last packet
         self._held = False
         self._ssrc: int | None = None
         self._strange_ssrc: int | None = None
         self._extender = SequenceExtender()
-        self._window: ReorderWindow[bytes | None] = ReorderWindow()
-        self._concealer = Concealer()
+        self._window: ReorderWindow[RtpPacket] = ReorderWindow()
         self._dtmf = DtmfReceiver()
+        self.negotiated(formats)
+
+    def negotiated(self, formats: Sequence[Codec]) -> None:
+        """All that the caller may send: audio codecs, telephone-events, comfort noise. Decoders in use go on."""
+        self._event_clocks_hz = {one.payload_type: one.clock_rate for one in formats if one.is_event}
+        self._audio_types = {
+            one.payload_type: one for one in formats if not one.is_event and one.encoding != COMFORT_NOISE.encoding
+        }
+        self._decoders = {codec: one for codec, one in self._decoders.items() if codec in self._audio_types.values()}
 
     @property
     def late_packets(self) -> int:
+        """Packets whose sound came when it had been made up already: it is thrown away."""
         return self._window.late
 
     @property
@@ -71,17 +84,17 @@ class CallerStream:
 
     def packet(self, packet: RtpPacket, now_us: int) -> list[Heard]:
         """One packet from the call's source."""
-        pcm: bytes | None = None
-        codec = self.codecs.get(packet.payload_type)
-        event_clock_hz = self.event_clocks_hz.get(packet.payload_type)
+        codec = self._audio_types.get(packet.payload_type)
+        event_clock_hz = None
         if codec is not None:
-            if not packet.payload or len(packet.payload) > MAX_PACKET_MS * SAMPLE_RATE_HZ // 1000:
+            if not packet.payload or len(packet.payload) > MAX_PAYLOAD_BYTES:
                 self.unknown_packets += 1
                 return []
-            pcm = codec.decode(packet.payload)
-        elif event_clock_hz is None and packet.payload_type != COMFORT_NOISE:
-            self.unknown_packets += 1
-            return []
+        else:
+            event_clock_hz = self._event_clocks_hz.get(packet.payload_type)
+            if event_clock_hz is None and packet.payload_type != COMFORT_NOISE.payload_type:
+                self.unknown_packets += 1
+                return []
         if not self._credit(now_us):
             self.flooding_packets += 1
             return []
@@ -92,21 +105,29 @@ class CallerStream:
         if event_clock_hz is not None:
             out += self._dtmf.push(packet.timestamp, packet.payload, now_us, event_clock_hz)
         self._stalled = False
-        self._in_order(self._window.push(extended, pcm, now_us), out)
+        if self._window.passes(extended):
+            self._one(packet, 0, now_us, out)
+        else:
+            late = self._window.late
+            self._in_order(self._window.push(extended, packet, now_us), out)
+            if self._window.late != late:
+                self.last_late = packet
         return out
 
     def tick(self, now_us: int) -> list[Heard]:
         """To be called each 20 ms: gives up on packets, ends lost DTMF events, fills a stream that has stopped."""
-        out: list[Heard] = list(self._dtmf.expire(now_us))
-        self._in_order(self._window.expire(now_us), out)
+        out: list[Heard] = []
+        if self._dtmf.pressed:
+            out += self._dtmf.expire(now_us)
+        if self._window.holding:
+            self._in_order(self._window.expire(now_us), out)
         if self._held or self._window.holding:
             return out
-        behind_us = now_us - self._last_us - FRAME_US
-        if self._stalled or behind_us >= STALL_US:
+        if self._stalled or now_us - self._last_us - FRAME_US >= STALL_US:
             self._stalled = True
             while self._last_us + 2 * FRAME_US <= now_us:
+                self._made_up += self._frame_bytes
                 self._conceal(out, now_us)
-                self._made_up += 1
         return out
 
     def hold(self, held: bool, now_us: int) -> None:
@@ -120,9 +141,10 @@ class CallerStream:
     def _credit(self, now_us: int) -> bool:
         """Whether more is heard now. Nobody speaks faster than time goes by: what does, or leaves gaps to be filled
         one after the other, would keep the recogniser from the other calls."""
-        since_us = max(0, now_us - self._credited_us)
-        self._credited_us += since_us
-        self._credit_us = min(self._credit_us + 2 * since_us, MOST_AHEAD_US)
+        since_us = now_us - self._credited_us
+        if since_us > 0:
+            self._credited_us = now_us
+            self._credit_us = min(self._credit_us + 2 * since_us, MOST_AHEAD_US)
         return self._credit_us > 0
 
     def _extend(self, packet: RtpPacket, out: list[Heard]) -> int | None:
@@ -140,58 +162,97 @@ class CallerStream:
         out += self._dtmf.restart()
         return self._extender.restart(packet.sequence)
 
-    def _in_order(self, ordered: Sequence[Ordered[bytes | None]], out: list[Heard]) -> None:
-        if not ordered:
-            return
+    def _in_order(self, ordered: Sequence[Ordered[RtpPacket]], out: list[Heard]) -> None:
         arrivals_us = [one.arrived_us for one in ordered]
         # A packet that was overtaken belongs before the one that overtook it.
         for at in range(len(ordered) - 1, 0, -1):
-            length_us = len(ordered[at].item or b"") * 1000 // _BYTES_A_MS
-            arrivals_us[at - 1] = min(arrivals_us[at - 1], arrivals_us[at] - length_us)
+            arrivals_us[at - 1] = min(arrivals_us[at - 1], arrivals_us[at] - self._length_us(ordered[at].item))
         for one, arrived_us in zip(ordered, arrivals_us, strict=True):
-            if one.lost:
-                self._lost(one.lost, arrived_us, out)
-            self._made_up = 0
-            if self._held:
-                continue
-            if one.item is None:
-                # Keys and comfort noise are no speech: silence for as long as they took.
-                while self._last_us + 2 * FRAME_US <= arrived_us:
-                    self._emit(_SILENCE, self._last_us + FRAME_US, 0, out)
-            else:
-                self._packet_bytes = len(one.item)
-                self._audio(one.item, arrived_us, out)
+            self._one(one.item, one.lost, arrived_us, out)
 
-    def _audio(self, pcm: bytes, arrived_us: int, out: list[Heard]) -> None:
-        data = self._rest + pcm if self._rest else pcm
+    def _one(self, packet: RtpPacket, lost: int, arrived_us: int, out: list[Heard]) -> None:
+        codec = self._audio_types.get(packet.payload_type)
+        if lost:
+            self._lost(lost, packet if codec is not None else None, arrived_us, out)
+        self._made_up = 0
+        if self._held:
+            return
+        if codec is not None:
+            pcm = self._decode(codec, packet.payload)
+            if pcm:
+                self._packet_bytes = len(pcm)
+                self._audio(pcm, arrived_us, 0, out)
+            return
+        # Keys and comfort noise are no speech: silence for as long as they took.
+        while self._last_us + 2 * FRAME_US <= arrived_us:
+            self._emit(self._silence, self._last_us + FRAME_US, 0, out)
+
+    def _length_us(self, packet: RtpPacket) -> int:
+        """About: what it holds is known when it is decoded."""
+        return self._packet_bytes * 1000 // self._bytes_a_ms if packet.payload_type in self._audio_types else 0
+
+    def _decode(self, codec: Codec, payload: bytes) -> bytes:
+        decoder = self._decoders.get(codec)
+        if decoder is None:
+            decoder = self._decoders[codec] = decoder_for(codec, self.sample_rate_hz)
+        self._decoder = decoder
+        try:
+            return decoder.decode(payload)
+        except CodecInvalid:
+            self.unknown_packets += 1
+            return decoder.conceal(self._packet_bytes // 2)
+
+    def _audio(self, pcm: bytes, arrived_us: int, flags: int, out: list[Heard]) -> None:
+        size = self._frame_bytes
+        if not self._rest and len(pcm) == size:
+            self._emit(pcm, arrived_us - FRAME_US, flags, out)
+            return
+        data = self._rest + pcm
         at = 0
-        while at + _FRAME_BYTES <= len(data):
-            frame = data[at : at + _FRAME_BYTES]
-            after_us = (len(data) - at) * 1000 // _BYTES_A_MS
-            at += _FRAME_BYTES
-            self._emit(self._concealer.heard(frame), arrived_us - after_us, 0, out)
+        while at + size <= len(data):
+            after_us = (len(data) - at) * 1000 // self._bytes_a_ms
+            self._emit(data[at : at + size], arrived_us - after_us, flags, out)
+            at += size
         self._rest = data[at:]
 
-    def _lost(self, packets: int, arrived_us: int, out: list[Heard]) -> None:
+    def _lost(self, packets: int, following: RtpPacket | None, arrived_us: int, out: list[Heard]) -> None:
         self.lost_packets += packets
-        frames = round(packets * self._packet_bytes / _FRAME_BYTES) - self._made_up
+        missing = packets * self._packet_bytes - self._made_up
         self._rest = b""
+        frames = round(missing / self._frame_bytes)
         most = MAX_CONCEALED_FRAMES if self._credit_us > 0 else 0
         if frames > most:
             self._flags |= DISCONTINUITY
-        for _ in range(min(frames, most) if not self._held else 0):
+        if self._held:
+            return
+        frames = min(frames, most)
+        recovered = self._recovered(following) if frames > 0 else b""
+        for _ in range(frames - len(recovered) // self._frame_bytes):
             self._conceal(out, arrived_us)
+        if recovered:
+            last_us = min(self._last_us + FRAME_US + len(recovered) * 1000 // self._bytes_a_ms, arrived_us)
+            self._audio(recovered, last_us, 0, out)
+
+    def _recovered(self, following: RtpPacket | None) -> bytes:
+        """What the packet after a gap carries of the last one in it, in whole frames."""
+        if self._decoder is None or following is None or self._packet_bytes % self._frame_bytes:
+            return b""
+        return self._decoder.recover(following.payload, self._packet_bytes // 2) or b""
 
     def _conceal(self, out: list[Heard], latest_us: int) -> None:
         # Packets that came in a burst leave less time than they hold sound: no frame comes from the future.
         self.concealed_frames += 1
-        self._emit(self._concealer.conceal(), min(self._last_us + FRAME_US, latest_us), CONCEALED, out)
+        samples = self._silence if self._decoder is None else self._decoder.conceal(self._frame_bytes // 2)
+        self._emit(samples, min(self._last_us + FRAME_US, latest_us), CONCEALED, out)
 
     def _emit(self, samples: bytes, call_time_us: int, flags: int, out: list[Heard]) -> None:
-        self._last_us = max(self._last_us, call_time_us)
-        out.append(
-            AudioFrame(self._sequence, max(self._last_us, 0), SAMPLE_RATE_HZ, samples, flags=flags | self._flags)
-        )
+        if call_time_us > self._last_us:
+            self._last_us = call_time_us
+        else:
+            call_time_us = self._last_us
+        if call_time_us < 0:
+            call_time_us = 0
+        out.append(AudioFrame(self._sequence, call_time_us, self.sample_rate_hz, samples, 0, flags | self._flags))
         self._flags = 0
         self._sequence += 1
         self._credit_us -= FRAME_US

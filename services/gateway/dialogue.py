@@ -52,11 +52,13 @@ class Dialogue:
         self._events: asyncio.Queue[pb.CallEvent | None] = asyncio.Queue()
         self._closing_at: float | None = None
         self._patience: asyncio.Timeout | None = None
+        self._reported_us = 0
         self.reopened = 0
 
     def report(self, event: pb.CallEvent) -> None:
         """Sends an event; while the stream is being opened again it waits."""
         if self._closing_at is None:
+            self._reported_us = event.call_time_us
             self._events.put_nowait(event)
 
     def close(self, last: pb.CallEvent) -> None:
@@ -139,13 +141,17 @@ class Dialogue:
             heartbeats.cancel()
 
     async def _heartbeats(self) -> None:
+        """Whatever is told shows that we live: only silence needs a sign of its own."""
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            self.report(pb.CallEvent(call_time_us=self._call_time(), heartbeat=pb.Heartbeat()))
+            quiet_s = (self._call_time() - self._reported_us) / 1e6
+            if quiet_s >= HEARTBEAT_S:
+                self.report(pb.CallEvent(call_time_us=self._call_time(), heartbeat=pb.Heartbeat()))
+                quiet_s = 0
+            await asyncio.sleep(HEARTBEAT_S - quiet_s)
 
     def _forget_what_only_the_last_brain_knew(self) -> None:
-        """Keys and hold are news for any brain; playout reports and heartbeats were for the one that is gone."""
+        """Keys, hold and bridges are news for any brain; playout reports and heartbeats were for the one lost."""
         waiting = [self._events.get_nowait() for _ in range(self._events.qsize())]
         for event in waiting:
-            if event is None or event.WhichOneof("event") in ("dtmf", "hold_changed", "hung_up"):
+            if event is None or event.WhichOneof("event") in ("dtmf", "hold_changed", "bridge_changed", "hung_up"):
                 self._events.put_nowait(event)

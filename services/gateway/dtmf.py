@@ -40,6 +40,11 @@ class DtmfReceiver:
         self._current: _Event | None = None
         self._finished: deque[int] = deque(maxlen=16)
 
+    @property
+    def pressed(self) -> bool:
+        """A key is held down."""
+        return self._current is not None
+
     def push(self, timestamp: int, payload: bytes, now_us: int, clock_hz: int = _CLOCK_HZ) -> list[Digit]:
         """One telephone-event packet, its durations in ticks of `clock_hz`.
 

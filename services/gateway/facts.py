@@ -4,7 +4,7 @@ import re
 import secrets
 
 from services.gateway.access import Trunk
-from services.gateway.g711 import SAMPLE_RATE_HZ
+from services.gateway.codecs.g711 import SAMPLE_RATE_HZ
 from services.gateway.sip.call import Call as SipCall
 from services.gateway.sip.callfacts import header_facts
 from tandem.v1 import call_pb2 as pb

@@ -15,7 +15,6 @@ from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.common.telemetry.trace import tracer
 from services.gateway.access import Trunk
-from services.gateway.early_media import early_session
 from services.gateway.facts import inbound_facts
 from services.gateway.media import MediaSession
 from services.gateway.routes import NOT_FOUND, ToAgent, ToEcho, ToReject
@@ -133,13 +132,13 @@ class IncomingCalls:
         self, call: SipCall, trunk: Trunk, route: ToAgent | ToEcho, offer: bytes | None, span: Span
     ) -> Ringing | None:
         try:
-            port = self._board.open_rtp(call.flow)
+            port = self._board.media.open_port(call.flow)
         except NoPortFree as error:
             logger().error("no_rtp_port", why=str(error))
             self._reject(call, span, 503, "No media port", [("Retry-After", "5")])
             return None
         try:
-            negotiation = self._board.negotiation(trunk, port.version, port.port)
+            negotiation = self._board.media.negotiation(trunk, port.version, port.port)
             if offer is None:
                 body, media = negotiation.offer(), None
             else:
@@ -173,8 +172,9 @@ class IncomingCalls:
 
     def _open(self, ringing: Ringing, media: Negotiated) -> None:
         """Media before the answer."""
-        ringing.early = early_session(ringing.port, media, self._board.media_timeout_us)
-        self._board.start_early(ringing.early, lambda: self._failed(ringing.call, ringing.span))
+        ringing.early = self._board.media.start_early(
+            ringing.port, media, lambda: self._failed(ringing.call, ringing.span)
+        )
 
     def _answer(self, call: SipCall) -> None:
         ringing = self._ringing.get(call)
@@ -219,7 +219,7 @@ class IncomingCalls:
         if ringing.timer is not None:
             ringing.timer.cancel()
         if ringing.early is not None:
-            self._board.stop_media(ringing.early)
+            self._board.media.stop(ringing.early)
         ringing.port.close()
 
     def _reject(

@@ -2,9 +2,12 @@
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from services.gateway.rtp import MAX_DROPOUT, RtpPacket
 from services.gateway.udp import Address
 
 _STRAGGLERS = 50  # packets of 20 ms
+QUIET_US = 2_000_000
+"""So long without a packet, and a NAT may have given the caller another address. Longer than most networks stumble."""
 
 
 class Latch:
@@ -14,6 +17,9 @@ class Latch:
     heard, so that nobody can talk into a call by guessing its port. But the SDP's own address wins over it: a stray or
     forged packet that was faster than the caller must not take the call. When the stream moves, packets of the old
     place are still on their way: for a second's worth of them the old source can't latch again.
+
+    A caller whose NAT gives it another address in mid-call goes on from there: when its old place has been quiet, who
+    goes on with its very stream (SSRC and sequence number) or has its key is taken for it.
     """
 
     def __init__(self, offered: Address | None) -> None:
@@ -22,6 +28,8 @@ class Latch:
         self._offered = _sendable(offered)
         self._left: Address | None = None
         self._stragglers = 0
+        self._last: RtpPacket | None = None
+        self._heard_us = 0
         self.strangers = 0
 
     @property
@@ -45,6 +53,24 @@ class Latch:
         self._latched = source
         self._left = None
 
+    def heard(self, packet: RtpPacket, now_us: int) -> None:
+        """A packet of the call's came."""
+        self._last = packet
+        self._heard_us = now_us
+
+    def quiet(self, now_us: int) -> bool:
+        """Whether the place that was latched on has fallen silent, so that another may be the caller's."""
+        return self._last is not None and now_us - self._heard_us >= QUIET_US
+
+    def continues(self, packet: RtpPacket) -> bool:
+        """Whether it goes on with the caller's stream, which nobody can guess who does not see it."""
+        last = self._last
+        return (
+            last is not None
+            and packet.ssrc == last.ssrc
+            and 0 < (packet.sequence - last.sequence) & 0xFFFF < MAX_DROPOUT
+        )
+
     def accepts(self, source: Address) -> bool:
         """`admits` and `latch` in one, for packets that can't prove anything."""
         if not self.admits(source):
@@ -63,6 +89,7 @@ class Latch:
         self._left, self._stragglers = self._latched or self._left, _STRAGGLERS
         self._offered = _sendable(offered)
         self._latched = None
+        self._last = None
 
 
 def _sendable(address: Address | None) -> Address | None:

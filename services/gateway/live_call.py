@@ -11,7 +11,10 @@ from services.common.telemetry import names
 from services.common.telemetry.trace import context_from_traceparent, tracer
 from services.gateway.access import Trunk
 from services.gateway.agent_call import AgentCall
+from services.gateway.call_record import media_record
+from services.gateway.dtmf import Digit
 from services.gateway.media import MediaSession
+from services.gateway.person_call import PersonCall
 from services.gateway.sip.call import Call as SipCall
 from services.gateway.sip.negotiation import MediaNegotiation
 from services.gateway.ticker import now_us
@@ -52,6 +55,7 @@ class LiveCall:
     media: MediaSession
     answered_us: int
     agent: AgentCall | None = None
+    person: PersonCall | None = None
     task: asyncio.Task[None] | None = None
     too_long: asyncio.TimerHandle | None = None
     traceparent: str = ""
@@ -74,8 +78,30 @@ class LiveCall:
         for watcher in self.watchers:
             watcher.put_nowait(event)
 
-    def end(self, by_caller: bool, reason: str) -> None:
-        """Stops media and dialogue, and says so to all. Once."""
+    @property
+    def party(self) -> AgentCall | PersonCall | None:
+        """Who can be bridged; None for an echo call."""
+        return self.agent or self.person
+
+    def held(self, on_hold: bool) -> None:
+        """The call's own side put it on hold, or took it back."""
+        if self.agent is not None:
+            self.agent.held(on_hold)
+        elif self.person is not None:
+            self.person.held(on_hold, self.call_time())
+        self.tell(pb.WatchResponse(held=pb.Held(on_hold=on_hold, by_peer=True)))
+
+    def pressed(self, key: Digit) -> None:
+        """A key that came by signalling (SIP INFO)."""
+        if self.party is not None:
+            self.party.pressed(key)
+
+    def key_pressed(self, key: Digit) -> None:
+        """By a person, whom no agent hears."""
+        self.tell(pb.WatchResponse(key_pressed=pb.KeyPressed(digit=key.digit, duration_ms=key.duration_ms)))
+
+    def end(self, by_caller: bool, reason: str) -> dict[str, int | float]:
+        """Stops media and dialogue, and says so to all, once. What is left of the sound is told by attribute name."""
         call_time_us = self.call_time()
         self.media.close()
         if self.too_long is not None:
@@ -87,28 +113,12 @@ class LiveCall:
         if self.agent is not None:
             self.agent.ended(by_caller, reason)
         self.tell(pb.WatchResponse(ended=pb.CallEnded(by_caller=by_caller, reason=reason)))
-        self._trace_hangup(by_caller, reason, call_time_us)
+        record = {names.CALL_MS: call_time_us // 1000, **media_record(self.media, self.agent)}
+        self._trace_hangup(by_caller, reason, record)
+        return record
 
-    def _trace_hangup(self, by_caller: bool, reason: str, call_time_us: int) -> None:
+    def _trace_hangup(self, by_caller: bool, reason: str, record: dict[str, int | float]) -> None:
         context: Context = context_from_traceparent(self.traceparent)
-        counts: dict[str, int] = {
-            names.RTP_PACKETS_RECEIVED: self.media.counts.received,
-            names.RTP_PACKETS_SENT: self.media.sender.packets,
-            names.RTP_PACKETS_MALFORMED: self.media.counts.malformed,
-            names.RTP_PACKETS_FOREIGN: self.media.strangers,
-            names.SRTP_PACKETS_UNAUTHENTIC: self.media.srtp_counts.unauthentic,
-            names.SRTP_PACKETS_REPLAYED: self.media.srtp_counts.replayed,
-        }
-        if self.agent is not None:
-            counts |= {
-                names.RTP_PACKETS_LOST: self.agent.stream.lost_packets,
-                names.RTP_PACKETS_LATE: self.agent.stream.late_packets,
-                names.RTP_FRAMES_CONCEALED: self.agent.stream.concealed_frames,
-                names.CALLER_FRAMES: self.agent.stream.frames,
-                names.CALLER_FRAMES_UNSENT: self.agent.bus.unsent,
-                names.AGENT_FRAMES_DROPPED: self.agent.playout.dropped_frames,
-                names.DIALOGUE_REOPENED: self.agent.dialogue.reopened,
-            }
         span = tracer().start_span(
             names.CALL_HANGUP,
             context=context,
@@ -117,8 +127,7 @@ class LiveCall:
                 names.SIP_CALL_ID: self.facts.sip_call_id,
                 names.HANGUP_REASON: reason,
                 names.HANGUP_BY_CALLER: by_caller,
-                names.CALL_MS: call_time_us // 1000,
-                **counts,
+                **record,
             },
         )
         span.end()

@@ -1,31 +1,27 @@
-"""A call's RTP or SRTP: one packet in, one out, every 20 ms; what is in them is the voice's matter."""
+"""A call's RTP: what comes goes to the voice, what the voice says leaves every 20 ms, and RTCP tells how it went."""
 
 import secrets
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from services.gateway.g711 import CODECS
-from services.gateway.latch import Latch
-from services.gateway.rtp import RtpInvalid, RtpPacket, RtpSender, is_rtcp
-from services.gateway.sip.crypto import SrtpKeys
-from services.gateway.sip.negotiation import PACKET_MS, Negotiated
-from services.gateway.srtp import SrtpCounts, SrtpSession
-from services.gateway.ticker import TICK_US
-from services.gateway.udp import Address, UdpPort
+from services.gateway.codecs.catalogue import rtp_clock_hz
+from services.gateway.dtls_certificate import DtlsCertificate
+from services.gateway.media_transport import MediaTransport
+from services.gateway.quality import CallQuality, call_quality, voip_metrics
+from services.gateway.reception import Reception
+from services.gateway.rtcp import VoipMetrics
+from services.gateway.rtcp_session import RtcpSession, Sent
+from services.gateway.rtp import RtpPacket
+from services.gateway.sip.negotiation import Negotiated
+from services.gateway.spoken_stream import SLOT_MS, Spoken, SpokenStream
+from services.gateway.ticker import TICK_US, now_us
+from services.gateway.udp import UdpPort
 
-_TICKS_A_SLOT = 160  # RTP timestamp units of 8 kHz in 20 ms
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """What a voice sends in a slot."""
-
-    payload_type: int
-    payload: bytes
-    continues: bool = False
-    """Part of an event that began in an earlier slot: it keeps that slot's timestamp (RFC 4733 §2.2.1)."""
-    marker: bool = False
+_LOOK_EVERY_US = 100_000
+# RTCP comes every few seconds, and takes long to read: as many are read in _LOOK_EVERY_US, so that a flood of it delays
+# nobody.
+_MOST_REPORTS = 5
 
 
 class Voice(Protocol):
@@ -34,207 +30,200 @@ class Voice(Protocol):
     def negotiated(self, media: Negotiated) -> None:
         """What SDP settled, at the start of the call and after a re-INVITE."""
 
-    def heard(self, packet: RtpPacket, now_us: int) -> None:
-        """A packet of the caller's came."""
+    def heard(self, packet: RtpPacket, now_us: int) -> bool | None:
+        """A packet of the caller's came. False: too late, its sound is thrown away and counts as lost."""
 
     def slot(self, now_us: int) -> None:
         """20 ms have passed, whether or not anything is sent."""
 
-    def speak(self, now_us: int) -> Spoken | None:
+    def speak(self, now_us: int) -> Spoken:
         """What to send in this slot; None for silence."""
 
     def sent(self) -> None:
         """It was handed to the socket."""
 
 
-@dataclass(slots=True)
-class MediaCounts:
-    received: int = 0
-    malformed: int = 0
-
-
 class MediaSession:
     """The RTP of one call.
 
-    `clock` tells call time, 0 until the call is answered. `on_timeout` is called once, when the caller has been silent
-    on RTP for too long. `early` media (RFC 3960) is heard and not spoken over: until `answered`, only silence is sent
-    and no timeout runs. What comes before the first `negotiated` is dropped.
+    `clock` tells microseconds that never go back, call time 0 is at `began_us` on it. `on_timeout` is called once, with
+    the reason, when the caller has been silent on RTP for too long or the media can't be encrypted as was agreed.
+    `early` media (RFC 3960) is heard and not spoken over: until `answered`, only silence is sent and no timeout runs.
+    What comes before the first `negotiated` is dropped. RTCP goes by `clock`: call time begins anew with the answer.
     """
 
     def __init__(
         self,
         port: UdpPort,
         voice: Voice,
-        clock: Callable[[], int],
+        began_us: int,
         timeout_us: int,
-        on_timeout: Callable[[], None],
+        on_timeout: Callable[[str], None],
         *,
-        early: bool = False,
+        clock: Callable[[], int] = now_us,
+        sample_rate_hz: int = 8000,
+        certificate: DtlsCertificate | None = None,
+        cname: str = "tandem",
     ) -> None:
-        self.counts = MediaCounts()
-        self.srtp_counts = SrtpCounts()
         self.held = False
-        self.sender = RtpSender(secrets.randbits(32), secrets.randbits(15), secrets.randbits(32))
-        self._port = port
+        self.received = 0
+        self.transport = MediaTransport(port, clock, self._packet, self._report, certificate)
+        self.stream = SpokenStream(secrets.randbits(32), secrets.randbits(15), secrets.randbits(32), sample_rate_hz)
         self._voice = voice
         self._clock = clock
+        self._began_us = began_us
         self._timeout_us = timeout_us
-        self._on_timeout: Callable[[], None] | None = on_timeout
-        self._latch = Latch(None)
-        self._srtp: SrtpSession | None = None
-        self._keyed: SrtpSession | None = None
-        self._negotiated = False
-        self._early = early
+        self._on_timeout: Callable[[str], None] | None = on_timeout
+        self.early = False
         self._expects = True
         self._heard_us = 0
-        self._payload_type = 0
-        self._silence = b""
-        self._packet_bytes = _TICKS_A_SLOT
-        self._began = 0
+        self._encoding = ""
+        self._packet_ms = SLOT_MS
+        self._timed: frozenset[int] = frozenset()
+        self._ssrc: int | None = None
+        self._reception = Reception(8000)
+        self._rtcp: RtcpSession | None = None
+        self._reports_left = _MOST_REPORTS
+        self._next_us = 0
+        self._cname = cname
 
     @property
-    def port(self) -> int:
-        """The RTP port that our SDP names."""
-        return self._port.port
-
-    @property
-    def strangers(self) -> int:
-        """Packets from sources that are not the call's."""
-        return self._latch.strangers
-
-    @property
-    def encrypted(self) -> bool:
-        return self._srtp is not None
+    def encoding(self) -> str:
+        """Of the codec that we send with, as SDP spells it; empty before there is one."""
+        return self._encoding
 
     def negotiated(self, media: Negotiated, moved: bool = False) -> bool:
         """What SDP settled. True when hold began or ended.
 
         `moved`: another device goes on with the call (INVITE with Replaces, a followed REFER), on this same port.
         """
-        codec = CODECS[media.codec.encoding]
-        self._payload_type = media.codec.payload_type
-        self._silence = bytes([codec.silence]) * _TICKS_A_SLOT
-        self._packet_bytes = _TICKS_A_SLOT * media.packet_ms // PACKET_MS
-        if moved:
-            self._latch.moved(media.remote)
-        else:
-            self._latch.reoffered(media.remote)
-        self._secure(media.srtp, moved)
+        self._next_us = 0
+        self._encoding = media.codec.encoding
+        self._packet_ms = media.packet_ms
+        self._timed = frozenset(one.payload_type for one in media.formats if one.encoding == self._encoding)
+        self._reception.clocked(rtp_clock_hz(media.codec))
+        self.stream.negotiated(media)
+        self.transport.negotiated(media, moved)
+        if self._rtcp is None:
+            at_us = self._clock()
+            began_unix_us = time.time_ns() // 1000 - at_us
+            ssrc = self.stream.sender.ssrc
+            self._rtcp = RtcpSession(ssrc, self._cname, rtp_clock_hz(media.codec), began_unix_us)
+            self._rtcp.start(at_us, _random())
+        self._rtcp.clock_hz = rtp_clock_hz(media.codec)
+        self._rtcp.xr = media.rtcp_xr
         self._expects = media.direction.receives
-        self._negotiated = True
         self._voice.negotiated(media)
-        self._heard_us = max(self._heard_us, self._clock())
+        self._heard_us = max(self._heard_us, self._call_time())
         held = not media.direction.sends
         changed, self.held = held != self.held, held
         if changed and not held:
-            self.sender.mark()
+            self.stream.mark()
         return changed
 
-    def answered(self, voice: Voice, clock: Callable[[], int], on_timeout: Callable[[], None]) -> None:
-        """Early media ends and the call begins: with its own voice and clock. `negotiated` follows."""
-        self._voice, self._clock, self._on_timeout = voice, clock, on_timeout
-        self._early = False
-        self._heard_us = self._clock()
-        self.sender.mark()
-
-    def _secure(self, keys: SrtpKeys | None, moved: bool) -> None:
-        if keys is None:
-            self._srtp = None
-            return
-        # Kept while the call is plain for a time: a key that comes back goes on where it stopped.
-        if self._keyed is None:
-            self._keyed = SrtpSession(keys, self.srtp_counts)
-        elif keys != self._keyed.keys:
-            self._keyed = self._keyed.rekeyed(keys, overlap=not moved)
-        self._srtp = self._keyed
+    def answered(self, voice: Voice, began_us: int, on_timeout: Callable[[str], None]) -> None:
+        """Early media ends and the call begins: with its own voice and call time. `negotiated` follows."""
+        self._voice, self._began_us, self._on_timeout = voice, began_us, on_timeout
+        self.early = False
+        self._heard_us = self._call_time()
+        self.stream.mark()
 
     def start(self) -> None:
-        self._port.listen(self._datagram)
+        self.transport.start()
 
     def close(self) -> None:
         self._on_timeout = None
-        self._port.close()
+        if self._rtcp is not None:
+            self.transport.send_rtcp(self._rtcp.bye(self._clock(), self._sent(), self._reception, self._ssrc))
+        self.transport.close()
+
+    def quality(self) -> CallQuality | None:
+        """How the call sounds so far; None before SDP settled a codec."""
+        if not self._encoding:
+            return None
+        return call_quality(
+            self._reception,
+            self._rtcp,
+            self._encoding,
+            0.0,
+            packet_ms=self._packet_ms,
+            packets_sent=self.stream.sender.packets,
+        )
 
     def tick(self, slots: int) -> None:
         """`slots` of 20 ms have come since the last tick; what was missed is skipped, not made up."""
-        now_us = self._clock()
+        at_us = self._clock()
+        time_us = at_us - self._began_us
         if slots > 1:
-            self.sender.skip((slots - 1) * _TICKS_A_SLOT)
-        self._voice.slot(now_us)
-        destination = self._latch.destination
-        if not self.held and destination is not None:
-            self._speak(now_us, destination)
-        self.sender.skip(_TICKS_A_SLOT)
-        if self._expects and not self.held and not self._early:
+            self.stream.skip(slots - 1)
+        self._voice.slot(time_us)
+        destination = None if self.held else self.transport.destination
+        if destination is None:
+            self.stream.skip(1)
+        else:
+            spoken = None if self.early else self._voice.speak(time_us)
+            for packet in self.stream.slot(spoken):
+                self.transport.send(packet, destination)
+            if spoken is not None:
+                self._voice.sent()
+        if at_us >= self._next_us:
+            self._now_and_then(at_us, time_us, slots)
+        elif slots > 1:
             # Lateness of our own is not the caller's silence.
             self._heard_us += (slots - 1) * TICK_US
-            if now_us - self._heard_us > self._timeout_us and self._on_timeout is not None:
-                on_timeout, self._on_timeout = self._on_timeout, None
-                on_timeout()
 
-    def _speak(self, now_us: int, destination: Address) -> None:
-        spoken = None if self._early else self._voice.speak(now_us)
-        if spoken is None:
-            self._audio(self._payload_type, self._silence, destination)
-            return
-        if not spoken.continues:
-            self._began = self.sender.timestamp
-        if spoken.payload_type == self._payload_type:
-            if spoken.marker:
-                self.sender.mark()
-            self._audio(self._payload_type, spoken.payload, destination)
-        else:
-            self._send(self.sender.packet(spoken.payload_type, spoken.payload, self._began, spoken.marker), destination)
-        self._voice.sent()
+    def _now_and_then(self, at_us: int, time_us: int, slots: int) -> None:
+        """What need not be looked at in every slot."""
+        self._heard_us += (slots - 1) * TICK_US
+        self._next_us = at_us + _LOOK_EVERY_US
+        self._reports_left = _MOST_REPORTS
+        if self.transport.shaking_hands:
+            self._next_us = at_us
+            self.transport.tick(at_us)
+            if self.transport.failed is not None:
+                self._give_up(self.transport.failed)
+        rtcp = self._rtcp
+        if rtcp is not None and rtcp.due(at_us):
+            voip = self._voip_metrics() if rtcp.xr else None
+            self.transport.send_rtcp(rtcp.report(at_us, self._sent(), self._reception, self._ssrc, _random(), voip))
+        silent_us = time_us - self._heard_us
+        if self._expects and not self.held and not self.early and silent_us > self._timeout_us:
+            self._give_up("media timeout")
 
-    def _audio(self, payload_type: int, payload: bytes, destination: Address) -> None:
-        if self._packet_bytes == _TICKS_A_SLOT:
-            self._send(self.sender.packet(payload_type, payload), destination)
-            return
-        for at in range(0, len(payload), self._packet_bytes):
-            part = payload[at : at + self._packet_bytes]
-            self._send(self.sender.packet(payload_type, part, self.sender.timestamp + at & 0xFFFFFFFF), destination)
+    def _give_up(self, reason: str) -> None:
+        if self._on_timeout is not None:
+            on_timeout, self._on_timeout = self._on_timeout, None
+            on_timeout(reason)
 
-    def _send(self, packet: bytes, destination: Address) -> None:
-        if self._srtp is None:
-            self._port.send(packet, destination)
-            return
-        protected = self._srtp.protect(packet)
-        if protected is not None:
-            self._port.send(protected, destination)
+    def _sent(self) -> Sent:
+        sender = self.stream.sender
+        return Sent(sender.packets, sender.octets, sender.timestamp)
 
-    def _datagram(self, data: bytes, source: Address) -> None:
-        if not self._negotiated:
-            return
-        if self._srtp is None:
-            packet = self._parse(data)
-            if packet is None or not self._latch.accepts(source):
-                return
-        else:
-            packet = self._authentic(self._srtp, data, source)
-            if packet is None:
-                return
-        self.counts.received += 1
-        now_us = self._clock()
-        self._heard_us = now_us
-        self._voice.heard(packet, now_us)
-
-    def _parse(self, data: bytes) -> RtpPacket | None:
-        try:
-            return RtpPacket.parse(data)
-        except RtpInvalid:
-            self.counts.malformed += 1
+    def _voip_metrics(self) -> VoipMetrics | None:
+        quality = self.quality()
+        if quality is None or self._ssrc is None:
             return None
+        return voip_metrics(quality, self._reception, self._ssrc, 0.0, self._packet_ms)
 
-    def _authentic(self, srtp: SrtpSession, data: bytes, source: Address) -> RtpPacket | None:
-        """A stranger's copy of a packet must not get the packet itself taken for a replay; so his come not this far."""
-        if is_rtcp(data):
-            self.counts.malformed += 1
-            return None
-        if not self._latch.admits(source):
-            return None
-        plain = srtp.unprotect(data)
-        packet = None if plain is None else self._parse(plain)
-        if packet is not None:
-            self._latch.latch(source)
-        return packet
+    def _packet(self, packet: RtpPacket, at_us: int) -> None:
+        self.received += 1
+        if packet.ssrc != self._ssrc:
+            if self._ssrc is not None:
+                self._reception.restart()
+            self._ssrc = packet.ssrc
+        self._reception.packet(packet.sequence, packet.timestamp, at_us, packet.payload_type in self._timed)
+        self._heard_us = time_us = at_us - self._began_us
+        if self._voice.heard(packet, time_us) is False:
+            self._reception.discard(packet.sequence)
+
+    def _report(self, compound: bytes, at_us: int) -> None:
+        if self._rtcp is not None and self._reports_left:
+            self._reports_left -= 1
+            self._rtcp.received(compound, at_us)
+
+    def _call_time(self) -> int:
+        return self._clock() - self._began_us
+
+
+def _random() -> float:
+    return secrets.randbits(32) / 2**32

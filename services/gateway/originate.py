@@ -15,7 +15,6 @@ from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.common.telemetry.trace import tracer
 from services.gateway.access import Trunk
-from services.gateway.early_media import early_session
 from services.gateway.facts import new_call_id, outbound_facts, showable
 from services.gateway.media import MediaSession
 from services.gateway.rtp_port import NoPortFree
@@ -92,7 +91,7 @@ class OutgoingCalls:
         assert outbound is not None
         flow = numeric_flow(target) or Flow(Transport.UDP, ("0.0.0.0", 0))
         try:
-            port = self._board.open_rtp(flow)
+            port = self._board.media.open_port(flow)
         except NoPortFree as error:
             tell(_failed(pb.ORIGINATE_FAILURE_FULL, 0, str(error)))
             return lambda: None
@@ -101,7 +100,7 @@ class OutgoingCalls:
             names.CALL_SETUP, context=context, attributes={names.CALL_ID: call_id, names.TRUNK: trunk.name}
         )
         caller = request.caller_number or outbound.caller
-        negotiation = self._board.negotiation(trunk, port.version, port.port)
+        negotiation = self._board.media.negotiation(trunk, port.version, port.port)
         placing = Placing(request, trunk, call_id, number, caller, tell, span, port, negotiation)
         full = self._board.admission.admit(placing, trunk.name, self._signalling.now())
         if full is not None:
@@ -262,8 +261,9 @@ class OutgoingCalls:
             logger().warning("early_media_unusable", call_id=placing.call_id, why=str(error))
             return
         if placing.early is None:
-            placing.early = early_session(placing.port, placing.media, self._board.media_timeout_us)
-            self._board.start_early(placing.early, lambda: self._give_up(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED))
+            placing.early = self._board.media.start_early(
+                placing.port, placing.media, lambda: self._give_up(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED)
+            )
         else:
             placing.early.negotiated(placing.media)
         placing.tell(pb.OriginateResponse(early_media=pb.OriginateEarlyMedia()))
@@ -313,6 +313,7 @@ class OutgoingCalls:
             placing.span,
             placing.early,
             slot=placing,
+            person=placing.request.hold_for_bridge,
         )
         return facts
 
@@ -336,7 +337,7 @@ class OutgoingCalls:
         if placing.timer is not None:
             placing.timer.cancel()
         if placing.early is not None:
-            self._board.stop_media(placing.early)
+            self._board.media.stop(placing.early)
         placing.port.close()
         if placing.span.is_recording():
             placing.span.set_attributes({names.SIP_STATUS: status, names.HANGUP_REASON: reason})

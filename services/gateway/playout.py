@@ -5,7 +5,8 @@ from enum import Enum
 
 from services.common.media.frame import END_OF_UTTERANCE, AudioFrame, samples_per_frame
 
-PROGRESS_MS = 200
+# A message costs as much as five frames of sound. Where it was paused or cut is told exactly, whenever that is.
+PROGRESS_MS = 400
 STARVED_US = 5_000_000
 # Two minutes of 8 kHz PCM is 1.9 MB: more than any answer, and a bound on what a call can take.
 MAX_BUFFERED_S = 120
@@ -103,7 +104,8 @@ class Playout:
         if utterance.complete or not 0 <= gap <= MAX_GAP_FRAMES or not self._room_for(size, utterance):
             self.dropped_frames += 1
             return
-        utterance.audio += bytes(len(frame.samples) * gap)
+        if gap:
+            utterance.audio += bytes(len(frame.samples) * gap)
         utterance.audio += frame.samples
         self._buffered_bytes += size
         utterance.next_sequence = frame.sequence + 1
@@ -208,6 +210,8 @@ class Playout:
 
     def _room_for(self, size: int, wanted: _Utterance) -> bool:
         """Drops the oldest utterances that nobody released until there is room."""
+        if self._buffered_bytes + size <= self._max_bytes:
+            return True
         for old in list(self._utterances.values()):
             if self._buffered_bytes + size <= self._max_bytes:
                 break

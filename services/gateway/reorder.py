@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from services.gateway.rtp import MAX_MISORDER
+
 Item = TypeVar("Item")
 
 WAIT_TICKS = 2
 # One second: more than this held means the gap will never fill.
 MAX_HELD = 50
+# What was given up longer ago than this is not told from a duplicate any more: its sequence number isn't believed.
+_REMEMBERED = MAX_MISORDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,8 @@ class Ordered(Generic[Item]):
 class ReorderWindow(Generic[Item]):
     """Hands a packet on at once when it is the next; else waits for the gap to fill, `wait_us` at most.
 
-    Each packet comes out at most once and in order of sequence; one that comes after it was given up, or twice, is
-    dropped and counted.
+    Each packet comes out at most once and in order of sequence. One that comes after it was given up is dropped and
+    counted as late, one that comes again as a duplicate.
     """
 
     def __init__(self, wait_us: int = WAIT_TICKS * 20_000) -> None:
@@ -32,18 +36,29 @@ class ReorderWindow(Generic[Item]):
         self._wait_us = wait_us
         self._next: int | None = None
         self._held: dict[int, tuple[int, Item]] = {}
+        self._first = 0
+        self._given_up: set[int] = set()
 
     @property
     def holding(self) -> bool:
         return bool(self._held)
 
+    def passes(self, sequence: int) -> bool:
+        """Whether a packet is the next and nothing waits, as with most: it is in its turn and need not be pushed."""
+        if sequence != self._next or self._held:
+            return False
+        self._next = sequence + 1
+        return True
+
     def push(self, sequence: int, item: Item, now_us: int) -> list[Ordered[Item]]:
         """One packet with its extended sequence number; what can go on now."""
-        if self._next is None or (sequence == self._next and not self._held):
+        if self._next is None:
+            self._first = self._next = sequence
+        if sequence == self._next and not self._held:
             self._next = sequence + 1
             return [Ordered(item, now_us)]
         if sequence < self._next:
-            self.late += 1
+            self._past(sequence)
             return []
         if sequence in self._held:
             self.duplicates += 1
@@ -63,8 +78,25 @@ class ReorderWindow(Generic[Item]):
                 if now_us - noticed_us < self._wait_us and len(self._held) < MAX_HELD:
                     break
                 first = min(self._held)
-                lost, self._next = first - self._next, first
+                lost = first - self._next
+                self._give_up(self._next, first)
+                self._next = first
             arrived_us, item = self._held.pop(self._next)
             out.append(Ordered(item, arrived_us, lost))
             self._next += 1
         return out
+
+    def _give_up(self, first: int, end: int) -> None:
+        horizon = end - _REMEMBERED
+        if len(self._given_up) > 2 * _REMEMBERED:
+            self._given_up = {one for one in self._given_up if one >= horizon}
+        self._given_up.update(range(max(first, horizon), end))
+
+    def _past(self, sequence: int) -> None:
+        if sequence in self._given_up:
+            self._given_up.remove(sequence)
+            self.late += 1
+        elif sequence < self._first:
+            self.late += 1
+        else:
+            self.duplicates += 1

@@ -97,7 +97,7 @@ class RtcpSession:
         self.remote_left = False
         self.invalid = 0
         self.next_us: int | None = None
-        self._xr = xr
+        self.xr = xr
         self._began_unix_us = began_unix_us
         self._reports = 0
         self._sent_packets = 0
@@ -245,13 +245,13 @@ class RtcpSession:
 
     def _xr_blocks(self, now_us: int, ntp: int, sends: bool, voip: VoipMetrics | None) -> tuple[XrBlock, ...]:
         blocks: list[XrBlock] = []
-        if self._xr and not sends:
+        if self.xr and not sends:
             # RFC 3611 §4.4: who sends no SR measures the round trip by its own reference time.
             blocks.append(ReferenceTime(ntp))
         if self._last_reference is not None:
             ssrc, time, arrived_us = self._last_reference
             blocks.append(Dlrr((LastReferenceTime(ssrc, time, _since(arrived_us, now_us)),)))
-        if self._xr and voip is not None:
+        if self.xr and voip is not None:
             blocks.append(voip)
         return tuple(blocks)
 

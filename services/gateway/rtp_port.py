@@ -21,7 +21,7 @@ class RtpPorts:
             port = self._ports[self._turn]
             self._turn = (self._turn + 1) % len(self._ports)
             try:
-                return UdpPort(self._host, port)
+                return UdpPort(self._host, port, one_call=True)
             except OSError:
                 continue
         raise NoPortFree(f"no free RTP port on {self._host} from {self._ports[0]} to {self._ports[-1]}")

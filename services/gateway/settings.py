@@ -6,19 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from services.common.settings import Key, ServiceSettings, Settings, mistake_at
+from services.common.settings import Key, ServiceSettings, Settings, mistake_at, split_address
+from services.gateway.recording.settings import RecordingSettings
 from services.gateway.secret import FILE, settings_folder
-from services.gateway.trunk_settings import Codec, FallbackSettings, RouteSettings, TrunkSettings
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """`host:port`, IPv6 in brackets. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
-        raise ValueError("expected host:port")
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError("expected host:port, with brackets around an IPv6 address: [2001:db8::1]:5060")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+from services.gateway.trunk_settings import Codecs, FallbackSettings, RouteSettings, TrunkSettings
 
 
 def _listening(text: str) -> str:
@@ -153,9 +144,18 @@ class GatewaySettings(ServiceSettings):
     media_timeout_s: int = Field(
         30, ge=1, description="No RTP for this long and the caller is gone: as most carriers have it, 30 s."
     )
-    codecs: list[Codec] = Field(
-        ["pcmu", "pcma"], min_length=1, description="In order of preference. Both are the same to the recogniser."
+    codecs: Codecs = Field(
+        ["opus", "g722", "pcmu", "pcma"],
+        description="In order of preference, ours in what others offer too. The wide-band ones come first: the "
+        "recogniser hears more, and who does not have them does not offer them.",
     )
+
+    hold_music: FilePath | None = Field(
+        None,
+        description="What calls on hold hear, without end: WAV of 16 bit, mono or stereo, 8-48 kHz, 1 s to 10 min. "
+        "A quiet melody of Tandem's own by default.",
+    )
+    recording: RecordingSettings = Field(RecordingSettings(), description="Recordings of calls; none by default.")
 
     @field_validator("control_address")
     @classmethod
@@ -232,6 +232,11 @@ class GatewaySettings(ServiceSettings):
                 f"follow places calls from whichever of the {self.workers} workers has the call, and each would count "
                 "the trunk's outbound limits for itself: set refer to refuse, or workers to 1",
             )
+        asked = [index for index, trunk in enumerate(self.trunks) if trunk.recording == "all"]
+        unready = self.recording.unready() if asked else None
+        if unready is not None:
+            key, what = unready
+            raise mistake_at(("recording", *key), f"{what} (trunk {self.trunks[asked[0]].name} is to be recorded)")
         first, last = self.rtp_ports
         if self.max_calls > (last - first + 1) // 2:
             raise mistake_at(
@@ -281,6 +286,12 @@ class GatewaySettings(ServiceSettings):
         return self.rtp_host if same and self.rtp_host is not None else sip_host
 
     @property
+    def recorded_trunks(self) -> frozenset[str]:
+        """Names of the trunks whose calls are recorded."""
+        trunks = self.trunks or [TrunkSettings(name="local")]
+        return frozenset(one.name for one in trunks if (one.recording or self.recording.mode) == "all")
+
+    @property
     def codec_names(self) -> list[str]:
         """As SDP spells them."""
         return [codec.upper() for codec in self.codecs]
@@ -302,19 +313,26 @@ def with_absolute_paths(gateway: dict[str, Any], folder: Path) -> dict[str, Any]
     """The section as it is written, with relative files made absolute, so that it means the same in another folder."""
     folder = folder.absolute()
 
-    def walk(value: Any, key: str, tls: bool) -> Any:
+    def walk(value: Any, key: str, section: str) -> Any:
         if isinstance(value, dict):
-            return {name: walk(child, str(name), tls or name == "sip_tls") for name, child in value.items()}
+            return {
+                name: walk(child, str(name), str(name) if name in _FILES else section) for name, child in value.items()
+            }
         if isinstance(value, list):
-            return [walk(child, key, tls) for child in value]
-        if isinstance(value, str) and tls and key in _TLS_FILES:
-            return str(folder / value)
+            return [walk(child, key, section) for child in value]
+        if isinstance(value, str) and key in _FILES.get(section, ()):
+            return str(folder / Path(value).expanduser())
         if isinstance(value, str) and value.startswith(FILE):
             return FILE + str(folder / value.removeprefix(FILE))
         return value
 
-    absolute: dict[str, Any] = walk(gateway, "", False)
+    absolute: dict[str, Any] = walk(gateway, "", "")
     return absolute
 
 
-_TLS_FILES = ("certificate", "key", "ca", "client_ca")
+_FILES = {
+    "": ("hold_music",),
+    "sip_tls": ("certificate", "key", "ca", "client_ca"),
+    "recording": ("folder", "consent_prompt"),
+}
+"""Which settings of which section are files."""

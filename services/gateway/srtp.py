@@ -78,6 +78,21 @@ class SrtpSession:
         self._former = None
         return plain
 
+    def protect_rtcp(self, compound: bytes) -> bytes | None:
+        """An RTCP compound for the wire (§3.4); None when it must not go out."""
+        try:
+            return self._sender.protect_rtcp(compound)
+        except (Error, ValueError):
+            self._counts.unsent += 1
+            return None
+
+    def unprotect_rtcp(self, data: bytes) -> bytes | None:
+        """The RTCP compound in one from the wire; None when it is not authentic or was seen before."""
+        try:
+            return self._receiver.unprotect_rtcp(data)
+        except (Error, ValueError):
+            return None
+
 
 def _session(key: SrtpKey, ssrcs: int) -> Session:
     return Session(Policy(key=key.keying, ssrc_type=ssrcs, srtp_profile=_PROFILES[key.suite.name]))

@@ -1,11 +1,9 @@
 """Every call of this gateway, from its first message to its last: what happens to it, and what may be asked of it."""
 
 import asyncio
-import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from ipaddress import ip_address
+from collections.abc import Callable, Hashable, Mapping
 
 from opentelemetry.trace import Span
 
@@ -15,14 +13,19 @@ from services.common.telemetry.trace import traceparent_of
 from services.gateway.access import Trunk
 from services.gateway.admission import Admission, TrunkLimits
 from services.gateway.agent_call import AgentCall
+from services.gateway.blind_transfer import BlindTransfers
+from services.gateway.bridges import Bridges
+from services.gateway.call_media import CallMedia
+from services.gateway.call_record import for_log
 from services.gateway.capture.log import MAX_CALLS
+from services.gateway.codecs.catalogue import NARROW_HZ
 from services.gateway.dtmf import Digit
 from services.gateway.echo import Echo
 from services.gateway.incoming import IncomingCalls
-from services.gateway.live_call import LiveCall, Refer
+from services.gateway.live_call import LiveCall
 from services.gateway.media import MediaSession
 from services.gateway.originate import OutgoingCalls
-from services.gateway.rtp_port import RtpPorts
+from services.gateway.person_call import PersonCall
 from services.gateway.settings import GatewaySettings
 from services.gateway.signalling import Signalling
 from services.gateway.sip.call import Call as SipCall
@@ -46,12 +49,10 @@ from services.gateway.sip.events import (
 )
 from services.gateway.sip.negotiation import MediaNegotiation, Negotiated
 from services.gateway.sip.sdp import SdpError
-from services.gateway.sip.transport import Flow
 from services.gateway.takeover import TakeOvers
 from services.gateway.ticker import Ticker, now_us
 from services.gateway.toll_fraud import OutboundCaps
 from services.gateway.udp import UdpPort
-from tandem.v1 import gateway_pb2 as pb
 from tandem.v1.call_pb2 import CallFacts
 
 # (facts, traceparent, call clock, hang up) → the agent's side of a call.
@@ -81,7 +82,6 @@ class Switchboard:
         admission: Admission | None = None,
     ) -> None:
         self.settings = settings
-        self.media_timeout_us = settings.media_timeout_s * 1_000_000
         self.signalling = signalling
         self.agent = signalling.agent
         self.control_address = settings.control_address
@@ -94,16 +94,10 @@ class Switchboard:
         """Of the latest calls by our id, for who looks for their messages later: more than one where a call moved."""
         self.call_over: Callable[[CallEnded], None] = lambda ended: None
         """Told of every call's end, while `live` still has it; who watches the trunks puts it in."""
-        self._ticker = ticker
+        self.call_finished: Callable[[LiveCall, CallEnded, Mapping[str, int | float]], None] = lambda *_: None
+        """Told of the end of every call that was answered, with its record (call_record)."""
+        self.media = CallMedia(settings, ticker)
         self._make_agent = make_agent
-        self._rtp_ports: dict[int, RtpPorts] = {}
-        for host, _ in settings.sip_listeners:
-            media_host = settings.media_host_beside(host)
-            self._rtp_ports.setdefault(ip_address(media_host).version, RtpPorts(media_host, *settings.rtp_ports))
-        self._media_hosts: dict[int, str] = {
-            ip_address(host).version: host
-            for host in (settings.media_host_beside(host) for host, _ in reversed(settings.sip_listeners))
-        }
         unix_offset_s = time.time() - time.monotonic()
         self.caps = {
             trunk.name: OutboundCaps(trunk.settings.outbound, trunk.numbers, unix_offset_s)
@@ -112,6 +106,8 @@ class Switchboard:
         self.incoming = IncomingCalls(self)
         self.outgoing = OutgoingCalls(self)
         self.takeovers = TakeOvers(self)
+        self.transfers = BlindTransfers(self)
+        self.bridges = Bridges(self)
 
     def start(self) -> None:
         self.signalling.start(self.on_event)
@@ -140,36 +136,7 @@ class Switchboard:
         self.signalling.carry_out(self.agent.bye(live.sip, self.signalling.now(), _NORMAL_CLEARING))
         self.takeovers.hung_up(live)
 
-    def refer(self, live: LiveCall, target: str, span: Span) -> asyncio.Future[tuple[int, str]]:
-        """Sends REFER; the future has the final response. Raises CallStateError, and ValueError for a bad target."""
-        outputs = self.agent.refer(live.sip, target, self.signalling.now())
-        answered: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-        if outputs:
-            live.refer = Refer(answered, span)
-        else:
-            answered.set_result((487, "Call over"))
-            span.end()
-        self.signalling.carry_out(outputs)
-        return answered
-
     # What calls are made of
-
-    def open_rtp(self, flow: Flow) -> UdpPort:
-        """A media port of the IP version that a peer signals by. Raises NoPortFree."""
-        ports = self._rtp_ports.get(flow.ip_version) or next(iter(self._rtp_ports.values()))
-        return ports.open()
-
-    def negotiation(self, trunk: Trunk, ip_version: int, rtp_port: int) -> MediaNegotiation:
-        """For a call whose RTP port is of this IP version."""
-        host = self._media_hosts.get(ip_version) or next(iter(self._media_hosts.values()))
-        return MediaNegotiation(
-            self.settings.advertised(host),
-            rtp_port,
-            session_id=secrets.randbits(62),
-            keys=secrets.token_bytes,
-            codecs=trunk.codec_names,
-            srtp=trunk.settings.srtp,
-        )
 
     def begin(
         self,
@@ -182,10 +149,11 @@ class Switchboard:
         span: Span,
         early: MediaSession | None = None,
         slot: Hashable = None,
+        person: bool = False,
     ) -> LiveCall:
         """The call is answered: voice, media and dialogue. `span` is ended. `media` None: the answer to our offer is
         still to come. `early`: the session that ran before the answer. `slot`: what its slot was taken for; the call by
-        default."""
+        default. `person`: without an agent it is no echo call but waits for a bridge."""
         answered_us = now_us()
         traceparent = traceparent_of(span)
         agent_name = facts.agent
@@ -202,37 +170,46 @@ class Switchboard:
             if live is not None:
                 self.hang_up(live, reason)
 
+        provisional = media or negotiation.provisional
+        # Who makes us offer tells us late what it has; it is a carrier's switch, and narrow-band, nearly always.
+        rate_hz = facts.audio.sample_rate_hz = NARROW_HZ if media is None else media.sample_rate_hz
         agent = self._make_agent(facts, traceparent, clock, hang_up) if agent_name else None
-        voice = agent or Echo()
+        waits = PersonCall(rate_hz, lambda key: live.key_pressed(key)) if person else None
+        voice = agent or waits or Echo(rate_hz)
+
         if early is None:
-            session = MediaSession(port, voice, clock, self.media_timeout_us, lambda: hang_up("media timeout"))
+            session = self.media.session(port, voice, answered_us, hang_up)
         else:
             session = early
-            session.answered(voice, clock, lambda: hang_up("media timeout"))
-        live = LiveCall(call, facts, trunk, negotiation, session, answered_us, agent, traceparent=traceparent)
+            session.answered(voice, answered_us, hang_up)
+        session.stream.speaks_at(rate_hz)
+        live = LiveCall(call, facts, trunk, negotiation, session, answered_us, agent, waits, traceparent=traceparent)
         live.slot, live.ip_version = slot or call, port.version
         self.live[call] = self.calls[facts.call_id] = live
         self.known_as(facts.call_id, facts.sip_call_id)
         self.costs(live, not call.inbound)
-        provisional = media or negotiation.provisional
         if provisional is not None:
             session.negotiated(provisional)
+        if waits is not None:
+            self.bridges.wait(live)
         if early is None:
             session.start()
-        self._ticker.add(session.tick, lambda: hang_up("internal error"))
+        # The caller waits to hear that somebody is there: the first packet does not wait for its turn.
+        session.tick(1)
+        self.media.run(session, lambda: hang_up("internal error"))
         loop = asyncio.get_running_loop()
         live.too_long = loop.call_later(self.settings.max_call_s, hang_up, "call too long")
         if agent is not None:
             live.task = loop.create_task(agent.run(), name=f"call {facts.call_id}")
-            if session.held:
-                agent.held(True)
+        if session.held:
+            live.held(True)
         logger().info(
             "call_answered",
             call_id=facts.call_id,
             called=facts.called_number,
             trunk=trunk.name,
             agent=agent_name,
-            srtp=session.encrypted,
+            srtp=session.transport.encrypted,
         )
         return live
 
@@ -253,19 +230,11 @@ class Switchboard:
         (caps.answered if outbound else caps.ended)(live.slot, now)
         self.outgoing.arm_caps(live.trunk.name)
 
-    def start_early(self, session: MediaSession, on_failure: Callable[[], None]) -> None:
-        """Media before the answer."""
-        session.start()
-        self._ticker.add(session.tick, on_failure)
-
-    def stop_media(self, session: MediaSession) -> None:
-        self._ticker.remove(session.tick)
-        session.close()
-
     def settle(self, live: LiveCall, media: Negotiated, moved: bool = False) -> None:
         """A new answer holds in the call."""
-        if live.media.negotiated(media, moved) and live.agent is not None:
-            live.agent.held(live.media.held)
+        if live.media.negotiated(media, moved):
+            live.held(live.media.held)
+            self.bridges.held_by_peer(live)
 
     # Events
 
@@ -294,15 +263,15 @@ class Switchboard:
             case CallEnded():
                 self._ended(event)
             case ReferAnswered():
-                self._refer_answered(event)
+                self.transfers.answered(event)
             case ReferNotified():
-                self._refer_notified(event)
+                self.transfers.notified(event)
             case ReferReceived():
                 self.takeovers.referred(event)
             case DtmfReceived(call, digit, duration_ms):
                 live = self.live.get(call)
-                if live is not None and live.agent is not None:
-                    live.agent.pressed(Digit(digit, duration_ms))
+                if live is not None:
+                    live.pressed(Digit(digit, duration_ms))
             case MessageReceived(call):
                 logger().info("sip_message_ignored", sip_call_id=call.call_id)
 
@@ -361,36 +330,24 @@ class Switchboard:
     def finish(self, live: LiveCall, ended: CallEnded) -> None:
         """Nothing is left of the call. `ended`: of its last SIP call."""
         del self.calls[live.facts.call_id]
-        self._ticker.remove(live.media.tick)
+        self.media.rest(live.media)
         self.admission.free(live.slot)
         self.costs(live, False)
         # A 200 that still waited for a PRACK is a call of ours all the same: then our BYE is a refusal.
         ours = ended.reason in (EndReason.LOCAL_BYE, EndReason.REJECTED)
         reason = live.hang_up_reason if ours else None
         reason = reason or _REMOTE_REASONS.get(ended.reason, ended.reason.value)
-        live.end(ended.by_remote, reason)
+        record = live.end(ended.by_remote, reason)
+        self.bridges.ended(live)
+        try:
+            self.call_finished(live, ended, record)
+        except Exception:  # whoever counts is not to stop the end of a call
+            logger().exception("call_not_counted", call_id=live.facts.call_id)
         logger().info(
-            "call_ended", call_id=live.facts.call_id, reason=reason, by_caller=ended.by_remote, detail=ended.detail
+            "call_ended",
+            call_id=live.facts.call_id,
+            reason=reason,
+            by_caller=ended.by_remote,
+            detail=ended.detail,
+            **for_log(record),
         )
-
-    def _refer_answered(self, answered: ReferAnswered) -> None:
-        live = self.live.get(answered.call)
-        if live is None or live.refer is None:
-            return
-        live.refer.answer(answered.status, answered.reason)
-        if answered.status >= 300:
-            live.refer.close(f"{answered.status} {answered.reason}".strip())
-            live.refer = None
-
-    def _refer_notified(self, notified: ReferNotified) -> None:
-        live = self.live.get(notified.call)
-        if live is None:
-            return
-        # A peer that ends the subscription without a word leaves us with nothing but "it is over" (RFC 3515 §2.4.7).
-        status = notified.status or 0
-        progress = pb.ReferProgress(sip_status=status, reason_phrase=notified.reason, final=notified.final)
-        live.tell(pb.WatchResponse(refer_progress=progress))
-        if notified.final and live.refer is not None:
-            live.refer.answer(202, "Accepted")  # a NOTIFY may overtake the 202
-            live.refer.close(f"{status} {notified.reason}".strip())
-            live.refer = None

@@ -59,7 +59,7 @@ class TakeOvers:
             span.end()
             self._signalling.carry_out(board.agent.reject(call, 488 if live else 481, now))
             return
-        negotiation = board.negotiation(trunk, live.ip_version, live.media.port)
+        negotiation = board.media.negotiation(trunk, live.ip_version, live.media.transport.port)
         try:
             answer = negotiation.answer(incoming.sdp_offer)
         except SdpError as error:
@@ -96,7 +96,7 @@ class TakeOvers:
             self._signalling.carry_out(board.agent.reject_refer(call, 603, now))
             return
         self._signalling.carry_out(board.agent.accept_refer(call, now))
-        negotiation = board.negotiation(live.trunk, live.ip_version, live.media.port)
+        negotiation = board.media.negotiation(live.trunk, live.ip_version, live.media.transport.port)
         headers = [("Referred-By", event.referred_by)] if event.referred_by else []
         if event.replaces is not None:
             headers.append(("Replaces", event.replaces))
@@ -138,8 +138,8 @@ class TakeOvers:
             following.left = ended
             if not live.media.held:
                 live.media.held = True
-                if live.agent is not None:
-                    live.agent.held(True)
+                live.held(True)
+                self._board.bridges.held_by_peer(live)
             return True
         self._abandon(live)
         return False

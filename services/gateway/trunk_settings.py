@@ -7,10 +7,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from services.common.settings import Settings, mistake_at
 from services.gateway.numbers import NumberPattern, NumberPlan
+from services.gateway.recording.settings import RecordingMode
 from services.gateway.secret import Password
 from services.gateway.sip.uri import SipUri, UriError, scheme_of
 
-Codec = Literal["pcmu", "pcma"]
+Codec = Literal["pcmu", "pcma", "g722", "opus"]
 _TRANSPORTS = ("udp", "tcp", "tls")
 # RFC 4028 §5: none may ask for less. Tests do.
 SMALLEST_MIN_SE_S = 90
@@ -34,6 +35,13 @@ def _network(text: str) -> str:
 def _pattern(text: str) -> str:
     NumberPattern(text)
     return text
+
+
+def _each_once(codecs: list[Codec]) -> list[Codec]:
+    twice = sorted({one for one in codecs if codecs.count(one) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there twice")
+    return codecs
 
 
 def _sip_uri(text: str) -> str:
@@ -65,6 +73,8 @@ def _destination(text: str) -> str:
 
 
 NumberText = Annotated[str, BeforeValidator(_text)]
+Codecs = Annotated[list[Codec], Field(min_length=1), AfterValidator(_each_once)]
+"""In order of preference."""
 Header = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f\x7f]+$')]
 """Text that goes between the quotes of a header field."""
 
@@ -214,12 +224,14 @@ class TrunkSettings(Settings):
     ping_s: int = Field(
         default=0, ge=0, le=3600, description="OPTIONS this often shows whether the trunk is up; 0 is never."
     )
-    codecs: list[Codec] | None = Field(
-        default=None, min_length=1, description="In order of preference; default the gateway's."
-    )
+    codecs: Codecs | None = Field(default=None, description="In order of preference; default the gateway's.")
     srtp: Literal["off", "optional", "required"] = Field(
         default="off",
-        description="SDES (RFC 4568). required: calls without it are refused; its keys want TLS around them.",
+        description="SDES (RFC 4568) or DTLS (RFC 5763), as the caller offers. required: calls without are refused. "
+        "Keys of SDES want TLS around them.",
+    )
+    dtls: bool = Field(
+        default=False, description="Offer DTLS-SRTP in place of SDES in our own offers; for WebRTC gateways."
     )
     session_timer: SessionTimerSettings = Field(default=SessionTimerSettings(), description="RFC 4028.")
     one_hundred_rel: Literal["off", "supported", "required"] = Field(
@@ -244,6 +256,17 @@ class TrunkSettings(Settings):
         default="refuse", description="A REFER that asks us to call somebody. follow: within what `outbound` allows."
     )
     outbound: OutboundSettings | None = Field(default=None, description="Calls out; none without it.")
+    echo_guard: bool = Field(
+        default=True, description="Our own voice that comes back from the line is not taken for the caller's."
+    )
+    inband_dtmf: bool = Field(
+        default=False,
+        description="Keys are heard as tones too, and sent as tones where telephone-event is not agreed on: for old "
+        "gateways. Costs CPU, and speech may, seldom, be taken for a key.",
+    )
+    recording: RecordingMode | None = Field(
+        default=None, description="Whether this trunk's calls are recorded; recording.mode by default."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrunkSettings":
@@ -256,6 +279,8 @@ class TrunkSettings(Settings):
             raise mistake_at(
                 ("refer",), "to follow a REFER is to place a call: set outbound, which says what it may cost"
             )
+        if self.dtls and self.srtp == "off":
+            raise mistake_at(("dtls",), "offers nothing while srtp is off: set srtp to optional or required")
         twice = sorted({one for one in self.allow if self.allow.count(one) > 1})
         if twice:
             raise mistake_at(("allow",), f"{', '.join(twice)} stands there twice")

@@ -1,17 +1,15 @@
-"""UDP sockets of the edge, read in the turn of the event loop in which a datagram comes."""
+"""UDP sockets of the edge."""
 
-import asyncio
 import errno
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from ipaddress import ip_address
 
+from services.gateway.datagrams import Address, FloodReader, Reader
 from services.gateway.transports.sockets import mark, only_own_version
 
-Address = tuple[str, int]
+__all__ = ["Address", "UdpPort"]
 
-_LARGEST = 65535
 # Like a datagram lost on the way: the next one may get through. Also after one that is too long, which tells nothing of
 # its destination: a peer's own long header fields make it so.
 _PASSING = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR, errno.EMSGSIZE}
@@ -20,12 +18,23 @@ _PASSING = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR, errno.EMSGSI
 class UdpPort:
     """One bound socket."""
 
-    def __init__(self, host: str, port: int, receive_buffer_bytes: int | None = None, dscp: int | None = None) -> None:
-        """Raises OSError when the address can't be had. `dscp` marks what leaves (RFC 2474)."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        receive_buffer_bytes: int | None = None,
+        dscp: int | None = None,
+        *,
+        one_call: bool = False,
+    ) -> None:
+        """Raises OSError when the address can't be had. `dscp` marks what leaves (RFC 2474). `one_call`: the port of
+        one call, on which a flood must not delay the others."""
         self.version = ip_address(host).version
         family = socket.AF_INET6 if self.version == 6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._host = host
+        self._one_call = one_call
         try:
             only_own_version(self._socket)
             mark(self._socket, dscp)
@@ -37,19 +46,26 @@ class UdpPort:
             raise
         self.port: int = self._socket.getsockname()[1]
         self.unsent = 0
+        self._reader: Reader | None = None
+
+    @property
+    def floods(self) -> int:
+        """How often more came than one call sends."""
+        return 0 if self._reader is None else self._reader.floods
+
+    def companion(self) -> "UdpPort | None":
+        """The port above this one, where RTCP is heard (RFC 3550 §11); None when another has it."""
+        try:
+            return UdpPort(self._host, self.port + 1, one_call=self._one_call)
+        except (OSError, OverflowError):
+            return None
 
     def listen(self, on_datagram: Callable[[bytes, Address], None]) -> None:
         """Gives each datagram and its source to `on_datagram`."""
 
-        def readable() -> None:
-            # One a turn: epoll tells again while more is there, and no socket keeps the loop from the others.
-            try:
-                data, source = self._socket.recvfrom(_LARGEST)
-            except OSError:
-                return  # nothing there after all, or the ICMP error of an earlier send
-            on_datagram(data, (source[0], source[1]))
-
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), readable)
+        reader = FloodReader if self._one_call else Reader
+        self._reader = reader(self._socket, on_datagram)
+        self._reader.start()
 
     def send(self, data: bytes, destination: Address) -> bool:
         """Hands a datagram to the socket; one that it does not take is lost, as on any network.
@@ -67,7 +83,6 @@ class UdpPort:
         return True
 
     def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            with suppress(RuntimeError):  # the loop is gone
-                asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._socket.close()
+        if self._reader is not None:
+            self._reader.close()
+        self._socket.close()

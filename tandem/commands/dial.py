@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.control import CONTROL, EXIT_FAULT, ControlOption, Refused, explained, refuse
+from tandem.control import CONTROL, EXIT_FAULT, EXIT_MISTAKE, ControlOption, Refused, explained, refuse
 
 if TYPE_CHECKING:
     from tandem.v1 import gateway_pb2 as pb
@@ -14,18 +14,27 @@ if TYPE_CHECKING:
 def dial(
     trunk: Annotated[str, typer.Argument(help="The trunk's name, see `tandem trunks`.")],
     number: Annotated[str, typer.Argument(help="Who is called.")],
-    agent: Annotated[str, typer.Option(help="The agent that speaks: a folder's name under agents/.")],
+    agent: Annotated[str, typer.Option(help="The agent that speaks: a folder's name under agents/.")] = "",
+    hold: Annotated[
+        bool, typer.Option("--hold", help="A person is called, who hears music until `tandem bridge`.")
+    ] = False,
     caller: Annotated[str, typer.Option(help="The number that is shown [default: the trunk's]")] = "",
     ring: Annotated[int, typer.Option(min=0, max=300, help="Give up after so many seconds; 0: the trunk's.")] = 0,
     control: ControlOption = CONTROL,
 ) -> None:
-    """Call a number through a trunk and let an agent speak; returns when somebody answers, Ctrl-C gives up.
+    """Call a number through a trunk; returns when somebody answers, Ctrl-C gives up. An agent speaks, or music plays.
 
     The call goes on when the command has returned. The exit code is 0 when it was answered, 1 when it was not.
     """
     from tandem.v1 import gateway_pb2 as pb
 
-    request = pb.OriginateRequest(trunk=trunk, to=number, agent=agent, caller_number=caller, ring_timeout_s=ring)
+    if bool(agent) == hold:
+        refuse("dial", "give one of --agent NAME (who is to speak) and --hold (a person is called)", EXIT_MISTAKE)
+    request = pb.OriginateRequest(trunk=trunk, to=number, caller_number=caller, ring_timeout_s=ring)
+    if hold:
+        request.hold_for_bridge = True
+    else:
+        request.agent = agent
     try:
         code = asyncio.run(_until_told(request, control))
     except Refused as error:

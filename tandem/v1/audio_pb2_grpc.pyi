@@ -12,7 +12,7 @@ One message is one AudioFrame: a 20-byte little-endian header, then 20 ms of PCM
 
   offset  size  field
   0       1     version          1
-  1       1     flags            bit 0 concealed, bit 1 end of utterance, bit 2 discontinuity
+  1       1     flags            bit 0 concealed, bit 1 end of utterance, bit 2 discontinuity, bit 3 echo
   2       2     sample_rate_hz   8000 or 16000
   4       4     sequence         caller: 0 at the call's start, +1 a frame; agent: 0 at the utterance's start
   8       8     call_time_us     caller: call time of the frame's first sample as it came in on RTP;

@@ -3,8 +3,10 @@
 isort:skip_file
 The gateway's line to the conversation: one Converse stream a call."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tandem.v1 import call_pb2 as _call_pb2
 import builtins as _builtins
@@ -56,6 +58,7 @@ class CallEvent(_message.Message):
     HOLD_CHANGED_FIELD_NUMBER: _builtins.int
     HUNG_UP_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    BRIDGE_CHANGED_FIELD_NUMBER: _builtins.int
     call_time_us: _builtins.int
     @_builtins.property
     def started(self) -> Global___Started: ...
@@ -73,6 +76,8 @@ class CallEvent(_message.Message):
     def hung_up(self) -> Global___HungUp: ...
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat: ...
+    @_builtins.property
+    def bridge_changed(self) -> Global___BridgeChanged: ...
     def __init__(
         self,
         *,
@@ -85,12 +90,13 @@ class CallEvent(_message.Message):
         hold_changed: Global___HoldChanged | None = ...,
         hung_up: Global___HungUp | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        bridge_changed: Global___BridgeChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "dtmf", b"dtmf", "event", b"event", "heartbeat", b"heartbeat", "hold_changed", b"hold_changed", "hung_up", b"hung_up", "playout_finished", b"playout_finished", "playout_progress", b"playout_progress", "playout_started", b"playout_started", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bridge_changed", b"bridge_changed", "call_time_us", b"call_time_us", "dtmf", b"dtmf", "event", b"event", "heartbeat", b"heartbeat", "hold_changed", b"hold_changed", "hung_up", b"hung_up", "playout_finished", b"playout_finished", "playout_progress", b"playout_progress", "playout_started", b"playout_started", "started", b"started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "dtmf", b"dtmf", "event", b"event", "heartbeat", b"heartbeat", "hold_changed", b"hold_changed", "hung_up", b"hung_up", "playout_finished", b"playout_finished", "playout_progress", b"playout_progress", "playout_started", b"playout_started", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bridge_changed", b"bridge_changed", "call_time_us", b"call_time_us", "dtmf", b"dtmf", "event", b"event", "heartbeat", b"heartbeat", "hold_changed", b"hold_changed", "hung_up", b"hung_up", "playout_finished", b"playout_finished", "playout_progress", b"playout_progress", "playout_started", b"playout_started", "started", b"started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "dtmf", "playout_started", "playout_progress", "playout_finished", "hold_changed", "hung_up", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "dtmf", "playout_started", "playout_progress", "playout_finished", "hold_changed", "hung_up", "heartbeat", "bridge_changed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -170,7 +176,7 @@ Global___PlayoutStarted: _TypeAlias = PlayoutStarted  # noqa: Y015
 
 @_typing.final
 class PlayoutProgress(_message.Message):
-    """Every 200 ms of an utterance while it plays, and when it is paused."""
+    """Every 400 ms of an utterance while it plays, and when it is paused. Also a sign of life: no heartbeat is due beside it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -240,6 +246,81 @@ class HoldChanged(_message.Message):
 Global___HoldChanged: _TypeAlias = HoldChanged  # noqa: Y015
 
 @_typing.final
+class BridgeChanged(_message.Message):
+    """The caller was joined with others, or is alone with the AI again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOINED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def joined(self) -> Global___BridgeJoined: ...
+    @_builtins.property
+    def left(self) -> Global___BridgeLeft: ...
+    def __init__(
+        self,
+        *,
+        joined: Global___BridgeJoined | None = ...,
+        left: Global___BridgeLeft | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "joined", b"joined", "left", b"left"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "joined", b"joined", "left", b"left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["joined", "left"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
+
+Global___BridgeChanged: _TypeAlias = BridgeChanged  # noqa: Y015
+
+@_typing.final
+class BridgeJoined(_message.Message):
+    """Told again when it changes who is there or what the AI does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OTHER_CALL_IDS_FIELD_NUMBER: _builtins.int
+    AI_FIELD_NUMBER: _builtins.int
+    ai: _call_pb2.BridgedAi.ValueType
+    @_builtins.property
+    def other_call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None: the caller is on hold, and hears music."""
+
+    def __init__(
+        self,
+        *,
+        other_call_ids: _abc.Iterable[_builtins.str] | None = ...,
+        ai: _call_pb2.BridgedAi.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "other_call_ids", b"other_call_ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "other_call_ids", b"other_call_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BridgeJoined: _TypeAlias = BridgeJoined  # noqa: Y015
+
+@_typing.final
+class BridgeLeft(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """For people: "the other side hung up", "hold is over" ..."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BridgeLeft: _TypeAlias = BridgeLeft  # noqa: Y015
+
+@_typing.final
 class HungUp(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -289,6 +370,7 @@ class CallCommand(_message.Message):
     SEND_DTMF_FIELD_NUMBER: _builtins.int
     HANG_UP_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    PAUSE_RECORDING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def play(self) -> Global___Play: ...
     @_builtins.property
@@ -303,6 +385,8 @@ class CallCommand(_message.Message):
     def hang_up(self) -> Global___HangUpCall: ...
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat: ...
+    @_builtins.property
+    def pause_recording(self) -> Global___PauseRecording: ...
     def __init__(
         self,
         *,
@@ -313,16 +397,38 @@ class CallCommand(_message.Message):
         send_dtmf: Global___SendDtmf | None = ...,
         hang_up: Global___HangUpCall | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        pause_recording: Global___PauseRecording | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "hang_up", b"hang_up", "heartbeat", b"heartbeat", "pause", b"pause", "play", b"play", "resume", b"resume", "send_dtmf", b"send_dtmf", "stop", b"stop"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "hang_up", b"hang_up", "heartbeat", b"heartbeat", "pause", b"pause", "pause_recording", b"pause_recording", "play", b"play", "resume", b"resume", "send_dtmf", b"send_dtmf", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "hang_up", b"hang_up", "heartbeat", b"heartbeat", "pause", b"pause", "play", b"play", "resume", b"resume", "send_dtmf", b"send_dtmf", "stop", b"stop"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "hang_up", b"hang_up", "heartbeat", b"heartbeat", "pause", b"pause", "pause_recording", b"pause_recording", "play", b"play", "resume", b"resume", "send_dtmf", b"send_dtmf", "stop", b"stop"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["play", "pause", "resume", "stop", "send_dtmf", "hang_up", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["play", "pause", "resume", "stop", "send_dtmf", "hang_up", "heartbeat", "pause_recording"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
 Global___CallCommand: _TypeAlias = CallCommand  # noqa: Y015
+
+@_typing.final
+class PauseRecording(_message.Message):
+    """What is said and keyed is secret (a card number): both channels of the recording are silence until it goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSED_FIELD_NUMBER: _builtins.int
+    paused: _builtins.bool
+    def __init__(
+        self,
+        *,
+        paused: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["paused", b"paused"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["paused", b"paused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRecording: _TypeAlias = PauseRecording  # noqa: Y015
 
 @_typing.final
 class Play(_message.Message):

@@ -37,6 +37,36 @@ CALL_DIRECTION_INBOUND: CallDirection.ValueType  # 1
 CALL_DIRECTION_OUTBOUND: CallDirection.ValueType  # 2
 Global___CallDirection: _TypeAlias = CallDirection  # noqa: Y015
 
+class _BridgedAi:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BridgedAiEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BridgedAi.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BRIDGED_AI_UNSPECIFIED: _BridgedAi.ValueType  # 0
+    BRIDGED_AI_LISTENS: _BridgedAi.ValueType  # 1
+    """It hears and says nothing."""
+    BRIDGED_AI_SPEAKS: _BridgedAi.ValueType  # 2
+    """It takes part: all hear it."""
+    BRIDGED_AI_AWAY: _BridgedAi.ValueType  # 3
+    """It neither hears nor is heard until the call comes back to it."""
+    BRIDGED_AI_COACHES: _BridgedAi.ValueType  # 4
+    """One call of the bridge hears it, and no other."""
+
+class BridgedAi(_BridgedAi, metaclass=_BridgedAiEnumTypeWrapper):
+    """What a call's AI does while the call is in a bridge. It hears its own caller and no other."""
+
+BRIDGED_AI_UNSPECIFIED: BridgedAi.ValueType  # 0
+BRIDGED_AI_LISTENS: BridgedAi.ValueType  # 1
+"""It hears and says nothing."""
+BRIDGED_AI_SPEAKS: BridgedAi.ValueType  # 2
+"""It takes part: all hear it."""
+BRIDGED_AI_AWAY: BridgedAi.ValueType  # 3
+"""It neither hears nor is heard until the call comes back to it."""
+BRIDGED_AI_COACHES: BridgedAi.ValueType  # 4
+"""One call of the bridge hears it, and no other."""
+Global___BridgedAi: _TypeAlias = BridgedAi  # noqa: Y015
+
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -52,6 +82,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_AUDIO_LOST: _ErrorReason.ValueType  # 6
     ERROR_REASON_REFER_REFUSED: _ErrorReason.ValueType  # 7
     ERROR_REASON_BAD_REQUEST: _ErrorReason.ValueType  # 8
+    ERROR_REASON_BRIDGE_REFUSED: _ErrorReason.ValueType  # 9
+    """The call can't be bridged, held or whispered to as it stands."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason in every google.rpc.ErrorInfo that a Tandem service sends."""
@@ -65,6 +97,8 @@ ERROR_REASON_MODEL_UNAVAILABLE: ErrorReason.ValueType  # 5
 ERROR_REASON_AUDIO_LOST: ErrorReason.ValueType  # 6
 ERROR_REASON_REFER_REFUSED: ErrorReason.ValueType  # 7
 ERROR_REASON_BAD_REQUEST: ErrorReason.ValueType  # 8
+ERROR_REASON_BRIDGE_REFUSED: ErrorReason.ValueType  # 9
+"""The call can't be bridged, held or whispered to as it stands."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _ToolState:

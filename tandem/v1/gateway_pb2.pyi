@@ -214,18 +214,28 @@ class LiveCall(_message.Message):
 
     FACTS_FIELD_NUMBER: _builtins.int
     CALL_TIME_US_FIELD_NUMBER: _builtins.int
+    BRIDGED_WITH_FIELD_NUMBER: _builtins.int
+    ON_HOLD_FIELD_NUMBER: _builtins.int
     call_time_us: _builtins.int
+    on_hold: _builtins.bool
+    """By us; see Hold."""
     @_builtins.property
     def facts(self) -> _call_pb2.CallFacts: ...
+    @_builtins.property
+    def bridged_with(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The other calls of its bridge."""
+
     def __init__(
         self,
         *,
         facts: _call_pb2.CallFacts | None = ...,
         call_time_us: _builtins.int | None = ...,
+        bridged_with: _abc.Iterable[_builtins.str] | None = ...,
+        on_hold: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "facts", b"facts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bridged_with", b"bridged_with", "call_time_us", b"call_time_us", "facts", b"facts", "on_hold", b"on_hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "facts", b"facts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bridged_with", b"bridged_with", "call_time_us", b"call_time_us", "facts", b"facts", "on_hold", b"on_hold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -258,6 +268,11 @@ class WatchResponse(_message.Message):
     WATCH_STARTED_FIELD_NUMBER: _builtins.int
     REFER_PROGRESS_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    BRIDGED_FIELD_NUMBER: _builtins.int
+    LEFT_BRIDGE_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    WHISPER_OVER_FIELD_NUMBER: _builtins.int
+    KEY_PRESSED_FIELD_NUMBER: _builtins.int
     call_time_us: _builtins.int
     @_builtins.property
     def watch_started(self) -> Global___WatchStarted: ...
@@ -265,6 +280,16 @@ class WatchResponse(_message.Message):
     def refer_progress(self) -> Global___ReferProgress: ...
     @_builtins.property
     def ended(self) -> Global___CallEnded: ...
+    @_builtins.property
+    def bridged(self) -> Global___Bridged: ...
+    @_builtins.property
+    def left_bridge(self) -> Global___LeftBridge: ...
+    @_builtins.property
+    def held(self) -> Global___Held: ...
+    @_builtins.property
+    def whisper_over(self) -> Global___WhisperOver: ...
+    @_builtins.property
+    def key_pressed(self) -> Global___KeyPressed: ...
     def __init__(
         self,
         *,
@@ -272,12 +297,17 @@ class WatchResponse(_message.Message):
         watch_started: Global___WatchStarted | None = ...,
         refer_progress: Global___ReferProgress | None = ...,
         ended: Global___CallEnded | None = ...,
+        bridged: Global___Bridged | None = ...,
+        left_bridge: Global___LeftBridge | None = ...,
+        held: Global___Held | None = ...,
+        whisper_over: Global___WhisperOver | None = ...,
+        key_pressed: Global___KeyPressed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "ended", b"ended", "event", b"event", "refer_progress", b"refer_progress", "watch_started", b"watch_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bridged", b"bridged", "call_time_us", b"call_time_us", "ended", b"ended", "event", b"event", "held", b"held", "key_pressed", b"key_pressed", "left_bridge", b"left_bridge", "refer_progress", b"refer_progress", "watch_started", b"watch_started", "whisper_over", b"whisper_over"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "ended", b"ended", "event", b"event", "refer_progress", b"refer_progress", "watch_started", b"watch_started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bridged", b"bridged", "call_time_us", b"call_time_us", "ended", b"ended", "event", b"event", "held", b"held", "key_pressed", b"key_pressed", "left_bridge", b"left_bridge", "refer_progress", b"refer_progress", "watch_started", b"watch_started", "whisper_over", b"whisper_over"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["watch_started", "refer_progress", "ended"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["watch_started", "refer_progress", "ended", "bridged", "left_bridge", "held", "whisper_over", "key_pressed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -349,6 +379,338 @@ class CallEnded(_message.Message):
 Global___CallEnded: _TypeAlias = CallEnded  # noqa: Y015
 
 @_typing.final
+class Bridged(_message.Message):
+    """Who is in the call's bridge, and what the AI does: told when either changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_IDS_FIELD_NUMBER: _builtins.int
+    AI_FIELD_NUMBER: _builtins.int
+    ai: _call_pb2.BridgedAi.ValueType
+    @_builtins.property
+    def call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In the order in which they came; this call too."""
+
+    def __init__(
+        self,
+        *,
+        call_ids: _abc.Iterable[_builtins.str] | None = ...,
+        ai: _call_pb2.BridgedAi.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "call_ids", b"call_ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "call_ids", b"call_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bridged: _TypeAlias = Bridged  # noqa: Y015
+
+@_typing.final
+class LeftBridge(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    TO_AI_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """For people."""
+    to_ai: _builtins.bool
+    """Its AI talks with it again; otherwise it hears music, or is about to end."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str | None = ...,
+        to_ai: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "to_ai", b"to_ai"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "to_ai", b"to_ai"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftBridge: _TypeAlias = LeftBridge  # noqa: Y015
+
+@_typing.final
+class Held(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ON_HOLD_FIELD_NUMBER: _builtins.int
+    BY_PEER_FIELD_NUMBER: _builtins.int
+    on_hold: _builtins.bool
+    by_peer: _builtins.bool
+    """The call's own side did it, by re-INVITE."""
+    def __init__(
+        self,
+        *,
+        on_hold: _builtins.bool | None = ...,
+        by_peer: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["by_peer", b"by_peer", "on_hold", b"on_hold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_peer", b"by_peer", "on_hold", b"on_hold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Held: _TypeAlias = Held  # noqa: Y015
+
+@_typing.final
+class WhisperOver(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAYED_FIELD_NUMBER: _builtins.int
+    played: _builtins.bool
+    """All of it was heard; otherwise it was stopped."""
+    def __init__(
+        self,
+        *,
+        played: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["played", b"played"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["played", b"played"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WhisperOver: _TypeAlias = WhisperOver  # noqa: Y015
+
+@_typing.final
+class KeyPressed(_message.Message):
+    """On a call without an AI: a person who takes a call by pressing a key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGIT_FIELD_NUMBER: _builtins.int
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    digit: _builtins.str
+    """One of 0-9 * # A-D."""
+    duration_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        digit: _builtins.str | None = ...,
+        duration_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["digit", b"digit", "duration_ms", b"duration_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digit", b"digit", "duration_ms", b"duration_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyPressed: _TypeAlias = KeyPressed  # noqa: Y015
+
+@_typing.final
+class BridgeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    OTHER_CALL_ID_FIELD_NUMBER: _builtins.int
+    AI_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    other_call_id: _builtins.str
+    ai: _call_pb2.BridgedAi.ValueType
+    """What the AI of `call_id` (of the other call, where that one has none) does meanwhile: listens, speaks or is away;
+    listens by default. A second AI is away. A bridge that is there already keeps its AI, and what it does where this is
+    not set.
+    """
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str | None = ...,
+        other_call_id: _builtins.str | None = ...,
+        ai: _call_pb2.BridgedAi.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "call_id", b"call_id", "other_call_id", b"other_call_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "call_id", b"call_id", "other_call_id", b"other_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BridgeRequest: _TypeAlias = BridgeRequest  # noqa: Y015
+
+@_typing.final
+class BridgeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All calls of the bridge."""
+
+    def __init__(
+        self,
+        *,
+        call_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call_ids", b"call_ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_ids", b"call_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BridgeResponse: _TypeAlias = BridgeResponse  # noqa: Y015
+
+@_typing.final
+class UnbridgeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    reason: _builtins.str
+    """For people."""
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "reason", b"reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnbridgeRequest: _TypeAlias = UnbridgeRequest  # noqa: Y015
+
+@_typing.final
+class UnbridgeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnbridgeResponse: _TypeAlias = UnbridgeResponse  # noqa: Y015
+
+@_typing.final
+class HoldRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    ON_HOLD_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    on_hold: _builtins.bool
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str | None = ...,
+        on_hold: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "on_hold", b"on_hold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "on_hold", b"on_hold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldRequest: _TypeAlias = HoldRequest  # noqa: Y015
+
+@_typing.final
+class HoldResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldResponse: _TypeAlias = HoldResponse  # noqa: Y015
+
+@_typing.final
+class WhisperRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    SOUND_FIELD_NUMBER: _builtins.int
+    AI_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.str
+    """Who hears it."""
+    ai: _builtins.bool
+    """True: this call alone hears the bridge's AI, which coaches. False: the AI listens again."""
+    stop: _builtins.bool
+    """Ends the sound that plays."""
+    @_builtins.property
+    def sound(self) -> Global___WhisperSound:
+        """Played once, in place of one that still plays."""
+
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.str | None = ...,
+        sound: Global___WhisperSound | None = ...,
+        ai: _builtins.bool | None = ...,
+        stop: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "call_id", b"call_id", "sound", b"sound", "stop", b"stop", "whisper", b"whisper"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "call_id", b"call_id", "sound", b"sound", "stop", b"stop", "whisper", b"whisper"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_whisper: _TypeAlias = _typing.Literal["sound", "ai", "stop"]  # noqa: Y015
+    _WhichOneofArgType_whisper: _TypeAlias = _typing.Literal["whisper", b"whisper"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_whisper) -> _WhichOneofReturnType_whisper | None: ...
+
+Global___WhisperRequest: _TypeAlias = WhisperRequest  # noqa: Y015
+
+@_typing.final
+class WhisperSound(_message.Message):
+    """Of 60 s at most, within gRPC's 4 MiB a message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PCM_FIELD_NUMBER: _builtins.int
+    WAV_FIELD_NUMBER: _builtins.int
+    SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
+    pcm: _builtins.bytes
+    """s16le mono, 8000 or 16000 Hz as `sample_rate_hz` says."""
+    wav: _builtins.bytes
+    """16 bit PCM, mono or stereo, 8000 to 48000 Hz."""
+    sample_rate_hz: _builtins.int
+    def __init__(
+        self,
+        *,
+        pcm: _builtins.bytes | None = ...,
+        wav: _builtins.bytes | None = ...,
+        sample_rate_hz: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pcm", b"pcm", "sample_rate_hz", b"sample_rate_hz", "sound", b"sound", "wav", b"wav"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pcm", b"pcm", "sample_rate_hz", b"sample_rate_hz", "sound", b"sound", "wav", b"wav"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_sound: _TypeAlias = _typing.Literal["pcm", "wav"]  # noqa: Y015
+    _WhichOneofArgType_sound: _TypeAlias = _typing.Literal["sound", b"sound"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_sound) -> _WhichOneofReturnType_sound | None: ...
+
+Global___WhisperSound: _TypeAlias = WhisperSound  # noqa: Y015
+
+@_typing.final
+class WhisperResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    duration_ms: _builtins.int
+    """Of the sound."""
+    def __init__(
+        self,
+        *,
+        duration_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WhisperResponse: _TypeAlias = WhisperResponse  # noqa: Y015
+
+@_typing.final
 class OriginateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -359,16 +721,19 @@ class OriginateRequest(_message.Message):
     CALLER_NAME_FIELD_NUMBER: _builtins.int
     RING_TIMEOUT_S_FIELD_NUMBER: _builtins.int
     USER_TO_USER_FIELD_NUMBER: _builtins.int
+    HOLD_FOR_BRIDGE_FIELD_NUMBER: _builtins.int
     trunk: _builtins.str
     to: _builtins.str
     """The number to call, or a user name at the trunk; no URI, for only what the trunk's caps allow is called."""
     agent: _builtins.str
-    """The agent folder that speaks."""
+    """The agent folder that speaks; empty with `hold_for_bridge`."""
     caller_number: _builtins.str
     """What the called party sees; the trunk's own number by default."""
     caller_name: _builtins.str
     ring_timeout_s: _builtins.int
     """0: the trunk's."""
+    hold_for_bridge: _builtins.bool
+    """A person is called: who answers hears hold music, or what is whispered to the call, until it is bridged."""
     @_builtins.property
     def user_to_user(self) -> _call_pb2.UserToUser: ...
     def __init__(
@@ -381,10 +746,11 @@ class OriginateRequest(_message.Message):
         caller_name: _builtins.str | None = ...,
         ring_timeout_s: _builtins.int | None = ...,
         user_to_user: _call_pb2.UserToUser | None = ...,
+        hold_for_bridge: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "caller_name", b"caller_name", "caller_number", b"caller_number", "ring_timeout_s", b"ring_timeout_s", "to", b"to", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "caller_name", b"caller_name", "caller_number", b"caller_number", "hold_for_bridge", b"hold_for_bridge", "ring_timeout_s", b"ring_timeout_s", "to", b"to", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "caller_name", b"caller_name", "caller_number", b"caller_number", "ring_timeout_s", b"ring_timeout_s", "to", b"to", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "caller_name", b"caller_name", "caller_number", b"caller_number", "hold_for_bridge", b"hold_for_bridge", "ring_timeout_s", b"ring_timeout_s", "to", b"to", "trunk", b"trunk", "user_to_user", b"user_to_user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,6 +59,26 @@ class CallControlStub:
                 request_serializer=tandem_dot_v1_dot_gateway__pb2.OriginateRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_gateway__pb2.OriginateResponse.FromString,
                 _registered_method=True)
+        self.Bridge = channel.unary_unary(
+                '/tandem.v1.CallControl/Bridge',
+                request_serializer=tandem_dot_v1_dot_gateway__pb2.BridgeRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_gateway__pb2.BridgeResponse.FromString,
+                _registered_method=True)
+        self.Unbridge = channel.unary_unary(
+                '/tandem.v1.CallControl/Unbridge',
+                request_serializer=tandem_dot_v1_dot_gateway__pb2.UnbridgeRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_gateway__pb2.UnbridgeResponse.FromString,
+                _registered_method=True)
+        self.Hold = channel.unary_unary(
+                '/tandem.v1.CallControl/Hold',
+                request_serializer=tandem_dot_v1_dot_gateway__pb2.HoldRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_gateway__pb2.HoldResponse.FromString,
+                _registered_method=True)
+        self.Whisper = channel.unary_unary(
+                '/tandem.v1.CallControl/Whisper',
+                request_serializer=tandem_dot_v1_dot_gateway__pb2.WhisperRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_gateway__pb2.WhisperResponse.FromString,
+                _registered_method=True)
         self.ListTrunks = channel.unary_unary(
                 '/tandem.v1.CallControl/ListTrunks',
                 request_serializer=tandem_dot_v1_dot_gateway__pb2.ListTrunksRequest.SerializeToString,
@@ -102,8 +122,39 @@ class CallControlServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Originate(self, request, context):
-        """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+        """Places a call through a trunk and has an agent speak once it is answered, or hold music until it is bridged. The stream tells how it goes and ends
         when the call is answered or has failed; cancelling it before that cancels the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Bridge(self, request, context):
+        """Joins two answered calls of this gateway (of this worker): they hear each other. The one that is in a bridge takes
+        the other in. Who was on hold is so no more. Asked again for two that are joined, it changes what the AI does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unbridge(self, request, context):
+        """Takes a call out of its bridge: it goes back to its AI, or to hold music where it has none. When one is left alone
+        the same happens to that one. (A call that ends leaves too: then who is left alone and has no AI is hung up.)
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Hold(self, request, context):
+        """The call hears music, and neither hears nor is heard: in a bridge, or alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Whisper(self, request, context):
+        """Sound that one call hears and the others of its bridge do not; a call that waits for a bridge hears it in place of
+        the music.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +200,26 @@ def add_CallControlServicer_to_server(servicer, server):
                     servicer.Originate,
                     request_deserializer=tandem_dot_v1_dot_gateway__pb2.OriginateRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_gateway__pb2.OriginateResponse.SerializeToString,
+            ),
+            'Bridge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Bridge,
+                    request_deserializer=tandem_dot_v1_dot_gateway__pb2.BridgeRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_gateway__pb2.BridgeResponse.SerializeToString,
+            ),
+            'Unbridge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unbridge,
+                    request_deserializer=tandem_dot_v1_dot_gateway__pb2.UnbridgeRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_gateway__pb2.UnbridgeResponse.SerializeToString,
+            ),
+            'Hold': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hold,
+                    request_deserializer=tandem_dot_v1_dot_gateway__pb2.HoldRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_gateway__pb2.HoldResponse.SerializeToString,
+            ),
+            'Whisper': grpc.unary_unary_rpc_method_handler(
+                    servicer.Whisper,
+                    request_deserializer=tandem_dot_v1_dot_gateway__pb2.WhisperRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_gateway__pb2.WhisperResponse.SerializeToString,
             ),
             'ListTrunks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTrunks,
@@ -296,6 +367,114 @@ class CallControl:
             '/tandem.v1.CallControl/Originate',
             tandem_dot_v1_dot_gateway__pb2.OriginateRequest.SerializeToString,
             tandem_dot_v1_dot_gateway__pb2.OriginateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Bridge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.CallControl/Bridge',
+            tandem_dot_v1_dot_gateway__pb2.BridgeRequest.SerializeToString,
+            tandem_dot_v1_dot_gateway__pb2.BridgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unbridge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.CallControl/Unbridge',
+            tandem_dot_v1_dot_gateway__pb2.UnbridgeRequest.SerializeToString,
+            tandem_dot_v1_dot_gateway__pb2.UnbridgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Hold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.CallControl/Hold',
+            tandem_dot_v1_dot_gateway__pb2.HoldRequest.SerializeToString,
+            tandem_dot_v1_dot_gateway__pb2.HoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Whisper(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.CallControl/Whisper',
+            tandem_dot_v1_dot_gateway__pb2.WhisperRequest.SerializeToString,
+            tandem_dot_v1_dot_gateway__pb2.WhisperResponse.FromString,
             options,
             channel_credentials,
             insecure,

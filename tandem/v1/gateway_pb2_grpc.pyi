@@ -40,8 +40,22 @@ class CallControlStub:
     Watch: _grpc.UnaryStreamMultiCallable[_gateway_pb2.WatchRequest, _gateway_pb2.WatchResponse]
     """Signalling events of one call from now on, first of all a WatchStarted. Ends with the call."""
     Originate: _grpc.UnaryStreamMultiCallable[_gateway_pb2.OriginateRequest, _gateway_pb2.OriginateResponse]
-    """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+    """Places a call through a trunk and has an agent speak once it is answered, or hold music until it is bridged. The stream tells how it goes and ends
     when the call is answered or has failed; cancelling it before that cancels the call.
+    """
+    Bridge: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.BridgeRequest, _gateway_pb2.BridgeResponse]
+    """Joins two answered calls of this gateway (of this worker): they hear each other. The one that is in a bridge takes
+    the other in. Who was on hold is so no more. Asked again for two that are joined, it changes what the AI does.
+    """
+    Unbridge: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.UnbridgeRequest, _gateway_pb2.UnbridgeResponse]
+    """Takes a call out of its bridge: it goes back to its AI, or to hold music where it has none. When one is left alone
+    the same happens to that one. (A call that ends leaves too: then who is left alone and has no AI is hung up.)
+    """
+    Hold: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.HoldRequest, _gateway_pb2.HoldResponse]
+    """The call hears music, and neither hears nor is heard: in a bridge, or alone."""
+    Whisper: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.WhisperRequest, _gateway_pb2.WhisperResponse]
+    """Sound that one call hears and the others of its bridge do not; a call that waits for a bridge hears it in place of
+    the music.
     """
     ListTrunks: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.ListTrunksRequest, _gateway_pb2.ListTrunksResponse]
     Messages: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.MessagesRequest, _gateway_pb2.MessagesResponse]
@@ -59,8 +73,22 @@ class CallControlAsyncStub(CallControlStub):
     Watch: _aio.UnaryStreamMultiCallable[_gateway_pb2.WatchRequest, _gateway_pb2.WatchResponse]  # type: ignore[assignment]
     """Signalling events of one call from now on, first of all a WatchStarted. Ends with the call."""
     Originate: _aio.UnaryStreamMultiCallable[_gateway_pb2.OriginateRequest, _gateway_pb2.OriginateResponse]  # type: ignore[assignment]
-    """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+    """Places a call through a trunk and has an agent speak once it is answered, or hold music until it is bridged. The stream tells how it goes and ends
     when the call is answered or has failed; cancelling it before that cancels the call.
+    """
+    Bridge: _aio.UnaryUnaryMultiCallable[_gateway_pb2.BridgeRequest, _gateway_pb2.BridgeResponse]  # type: ignore[assignment]
+    """Joins two answered calls of this gateway (of this worker): they hear each other. The one that is in a bridge takes
+    the other in. Who was on hold is so no more. Asked again for two that are joined, it changes what the AI does.
+    """
+    Unbridge: _aio.UnaryUnaryMultiCallable[_gateway_pb2.UnbridgeRequest, _gateway_pb2.UnbridgeResponse]  # type: ignore[assignment]
+    """Takes a call out of its bridge: it goes back to its AI, or to hold music where it has none. When one is left alone
+    the same happens to that one. (A call that ends leaves too: then who is left alone and has no AI is hung up.)
+    """
+    Hold: _aio.UnaryUnaryMultiCallable[_gateway_pb2.HoldRequest, _gateway_pb2.HoldResponse]  # type: ignore[assignment]
+    """The call hears music, and neither hears nor is heard: in a bridge, or alone."""
+    Whisper: _aio.UnaryUnaryMultiCallable[_gateway_pb2.WhisperRequest, _gateway_pb2.WhisperResponse]  # type: ignore[assignment]
+    """Sound that one call hears and the others of its bridge do not; a call that waits for a bridge hears it in place of
+    the music.
     """
     ListTrunks: _aio.UnaryUnaryMultiCallable[_gateway_pb2.ListTrunksRequest, _gateway_pb2.ListTrunksResponse]  # type: ignore[assignment]
     Messages: _aio.UnaryUnaryMultiCallable[_gateway_pb2.MessagesRequest, _gateway_pb2.MessagesResponse]  # type: ignore[assignment]
@@ -105,8 +133,46 @@ class CallControlServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.OriginateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_gateway_pb2.OriginateResponse], _abc.AsyncIterator[_gateway_pb2.OriginateResponse]]:
-        """Places a call through a trunk and has an agent speak once it is answered. The stream tells how it goes and ends
+        """Places a call through a trunk and has an agent speak once it is answered, or hold music until it is bridged. The stream tells how it goes and ends
         when the call is answered or has failed; cancelling it before that cancels the call.
+        """
+
+    @_abc_1.abstractmethod
+    def Bridge(
+        self,
+        request: _gateway_pb2.BridgeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.BridgeResponse, _abc.Awaitable[_gateway_pb2.BridgeResponse]]:
+        """Joins two answered calls of this gateway (of this worker): they hear each other. The one that is in a bridge takes
+        the other in. Who was on hold is so no more. Asked again for two that are joined, it changes what the AI does.
+        """
+
+    @_abc_1.abstractmethod
+    def Unbridge(
+        self,
+        request: _gateway_pb2.UnbridgeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.UnbridgeResponse, _abc.Awaitable[_gateway_pb2.UnbridgeResponse]]:
+        """Takes a call out of its bridge: it goes back to its AI, or to hold music where it has none. When one is left alone
+        the same happens to that one. (A call that ends leaves too: then who is left alone and has no AI is hung up.)
+        """
+
+    @_abc_1.abstractmethod
+    def Hold(
+        self,
+        request: _gateway_pb2.HoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.HoldResponse, _abc.Awaitable[_gateway_pb2.HoldResponse]]:
+        """The call hears music, and neither hears nor is heard: in a bridge, or alone."""
+
+    @_abc_1.abstractmethod
+    def Whisper(
+        self,
+        request: _gateway_pb2.WhisperRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_gateway_pb2.WhisperResponse, _abc.Awaitable[_gateway_pb2.WhisperResponse]]:
+        """Sound that one call hears and the others of its bridge do not; a call that waits for a bridge hears it in place of
+        the music.
         """
 
     @_abc_1.abstractmethod

@@ -11,6 +11,7 @@ SAMPLE_RATES_HZ = (8000, 16000)
 CONCEALED = 0x01  # the gateway made these samples up: the packet was lost
 END_OF_UTTERANCE = 0x02  # agent audio: no frame of this utterance follows
 DISCONTINUITY = 0x04  # the stream jumped before this frame: samples are missing that nobody concealed
+ECHO = 0x08  # the gateway silenced these samples: they were the agent's own voice coming back
 
 _HEADER = struct.Struct("<BBHIqI")
 HEADER_BYTES = _HEADER.size

@@ -38,6 +38,19 @@ class FrontCallControl(CallControlServicer):
     async def HangUp(self, request: pb.HangUpRequest, context: Any) -> pb.HangUpResponse:
         return await self._of_call(lambda stub, how: stub.HangUp(request, **how), request.call_id, context)
 
+    async def Bridge(self, request: pb.BridgeRequest, context: Any) -> pb.BridgeResponse:
+        """Both calls must be the same worker's."""
+        return await self._of_call(lambda stub, how: stub.Bridge(request, **how), request.call_id, context)
+
+    async def Unbridge(self, request: pb.UnbridgeRequest, context: Any) -> pb.UnbridgeResponse:
+        return await self._of_call(lambda stub, how: stub.Unbridge(request, **how), request.call_id, context)
+
+    async def Hold(self, request: pb.HoldRequest, context: Any) -> pb.HoldResponse:
+        return await self._of_call(lambda stub, how: stub.Hold(request, **how), request.call_id, context)
+
+    async def Whisper(self, request: pb.WhisperRequest, context: Any) -> pb.WhisperResponse:
+        return await self._of_call(lambda stub, how: stub.Whisper(request, **how), request.call_id, context)
+
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
         async def begin(stub: CallControlAsyncStub, how: dict[str, Any]) -> tuple[Any, pb.WatchResponse]:
             stream: Any = stub.Watch(request, **how)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from services.common import rpc
 from services.common.service import StartRefused
+from services.common.settings import split_address
 from services.common.telemetry.log import logger
 from services.gateway.access import Trunks
 from services.gateway.admission import TrunkLimits
@@ -23,7 +24,7 @@ from services.gateway.front.restarts import Restarts
 from services.gateway.front.share import Start, check_rtp_ports, settings_of
 from services.gateway.front.switch import Switch, read
 from services.gateway.front.workerprocess import WorkerProcess
-from services.gateway.settings import GatewaySettings, split_address
+from services.gateway.settings import GatewaySettings
 from services.gateway.shared_slots import SharedSlots, create_slots
 from services.gateway.sip.uri import format_host_port
 from services.gateway.transports.transports import Transports

@@ -11,8 +11,9 @@ from services.gateway.sip.sdp import Media
 
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}", re.ASCII)
 _PASSWORD = re.compile(r"[A-Za-z0-9+/]{22,256}", re.ASCII)
-# 126 is for host candidates, 65535 for the one address that there is, 1 for RTP (RFC 8445 §5.1.2.1).
-_PRIORITY = 126 << 24 | 65535 << 8 | 256 - 1
+# 126 is for host candidates, 65535 for the one address that there is (RFC 8445 §5.1.2.1).
+_PRIORITY = 126 << 24 | 65535 << 8
+_RTP, _RTCP = 1, 2  # component ids (RFC 8445 §13)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,16 @@ def answered(media: Media, before: IceParameters | None, keys: Callable[[int], b
     return IceParameters(IceCredentials.fresh(keys), remote)
 
 
-def attributes(local: IceCredentials, address: str, port: int) -> tuple[tuple[str, str], ...]:
-    """Our lines at the media: the one host candidate is where our RTP is received. a=ice-lite goes to the session."""
+def attributes(local: IceCredentials, address: str, port: int, rtcp_mux: bool) -> tuple[tuple[str, str], ...]:
+    """Our lines at the media: host candidates, where our RTP is received and, without `rtcp_mux`, our RTCP.
+
+    A peer that checks RTCP too takes a stream without a candidate for it as one without ICE. a=ice-lite goes to the
+    session.
+    """
+    components = ((_RTP, port),) if rtcp_mux else ((_RTP, port), (_RTCP, port + 1))
     return (
         ("ice-ufrag", local.ufrag),
         ("ice-pwd", local.password),
         ("ice-options", "ice2"),
-        ("candidate", f"1 1 UDP {_PRIORITY} {address} {port} typ host"),
+        *(("candidate", f"1 {one} UDP {_PRIORITY + 256 - one} {address} {at} typ host") for one, at in components),
     )

@@ -65,6 +65,8 @@ class Negotiated:
     """Keys come by a handshake; without them nothing is sent or read."""
     ice: IceParameters | None = None
     """The peer checks our address, and RTP goes where its checks come from."""
+    rtcp_xr: bool = False
+    """The peer asks how its stream sounds here (RFC 3611)."""
 
     @property
     def wide_band(self) -> bool:
@@ -236,13 +238,14 @@ class MediaNegotiation:
         if used.attribute("mid") is not None:
             lines = (("mid", used.attribute("mid") or ""), *lines)
         if ice.credentials(used) is not None:
-            lines += ice.attributes(IceCredentials.fresh(self._keys), self._address, self._port)
+            mux = self.negotiated is None or self.negotiated.rtcp_mux
+            lines += ice.attributes(IceCredentials.fresh(self._keys), self._address, self._port, mux)
         return self._audio(protocol, formats, PACKET_MS, True, lines, direction)
 
     def _accepted(self, theirs: Media, agreed: Negotiated, protection: Protection) -> Media:
         lines = _mid(theirs) + protection.attributes
         if agreed.ice is not None:
-            lines += ice.attributes(agreed.ice.local, self._address, self._port)
+            lines += ice.attributes(agreed.ice.local, self._address, self._port, agreed.rtcp_mux)
         return self._audio(theirs.protocol, agreed.formats, agreed.packet_ms, agreed.rtcp_mux, lines, agreed.direction)
 
     def _audio(
@@ -369,4 +372,5 @@ def _settle(
         rtcpmux.destination(theirs, remote, mux),
         protection.dtls,
         checked,
+        rtcpmux.wants_voip_metrics(theirs),
     )

@@ -1,4 +1,4 @@
-"""Where RTCP goes: a=rtcp-mux (RFC 5761 §5.1.3) and a=rtcp (RFC 3605)."""
+"""RTCP in SDP: where it goes, by a=rtcp-mux (RFC 5761 §5.1.3) and a=rtcp (RFC 3605), and what is wanted in it."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ def destination(media: Media, rtp: tuple[str, int] | None, mux: bool) -> tuple[s
     if match is not None:
         host, port = match[2] or host, int(match[1])
     return (host, port) if 0 < port <= 65535 and host not in UNSPECIFIED else None
+
+
+def wants_voip_metrics(media: Media) -> bool:
+    """Whether the peer asks for VoIP metrics blocks (RFC 3611 §5.1)."""
+    return any("voip-metrics" in value.lower().split() for value in media.values("rtcp-xr"))

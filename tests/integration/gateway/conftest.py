@@ -18,7 +18,7 @@ from services.common.bus import agent_subject
 from services.common.media.frame import END_OF_UTTERANCE, AudioFrame
 from services.common.rpc import connect
 from services.gateway.app import run
-from services.gateway.g711 import PCMU
+from services.gateway.codecs.g711 import PCMU
 from services.gateway.settings import GatewaySettings
 from tandem.v1 import brain_pb2 as pb
 from tandem.v1.brain_pb2_grpc import DialogueServicer, add_DialogueServicer_to_server

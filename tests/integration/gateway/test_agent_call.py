@@ -44,7 +44,7 @@ async def test_the_agent_is_heard(gateway, brain, speak, sounds) -> None:
     assert 970_000 <= finished.call_time_us - started.call_time_us <= 1_050_000
     assert started.playout_started.wait_us == started.call_time_us - started.playout_started.ready_call_time_us
     assert started.playout_started.wait_us < 60_000
-    assert [one.playout_progress.samples_played for one in talk.of("playout_progress")] == [1600, 3200, 4800, 6400]
+    assert [one.playout_progress.samples_played for one in talk.of("playout_progress")] == [3200, 6400]
     await asyncio.sleep(0.1)
     said = phone.pcm().strip(b"\0")
     assert sounds.pitch(said) == pytest.approx(440, abs=3)

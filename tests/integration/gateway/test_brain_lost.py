@@ -7,7 +7,7 @@ import pytest
 from services.gateway.apology import apology
 from tandem.v1 import brain_pb2 as pb
 
-APOLOGY_S = len(apology()) / 50
+APOLOGY_S = len(apology(8000)) / 50
 
 
 async def answered(gateway, brain):
@@ -20,7 +20,7 @@ async def answered(gateway, brain):
 async def hears_apology_and_bye(phone, within_s: float) -> None:
     await phone.incoming("BYE", within_s)
     said = phone.pcm()
-    whole = b"".join(frame.samples for frame in apology())
+    whole = b"".join(frame.samples for frame in apology(8000))
     assert len(said.strip(b"\0")) == pytest.approx(len(whole.strip(b"\0")), abs=3200)
 
 

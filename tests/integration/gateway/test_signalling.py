@@ -25,7 +25,7 @@ async def test_unknown_number_is_404(gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [lambda sdp: sdp.replace("0 8 101", "9 18"), lambda sdp: sdp.replace("m=audio", "m=video")]
+    "change", [lambda sdp: sdp.replace("0 8 101", "3 18"), lambda sdp: sdp.replace("m=audio", "m=video")]
 )
 async def test_no_common_codec_is_488(gateway, change) -> None:
     phone = await (await gateway()).telephone()

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.gateway import early_media, incoming, live_call, originate, signalling, switchboard, takeover
+from services.gateway import call_media, incoming, live_call, originate, signalling, switchboard, takeover
 from tests.unit.gateway.office import Clock, Office, Ports
 
 
@@ -30,7 +30,7 @@ def office(monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter) -> Call
     """office(**settings) makes one; needs a running loop (an async test)."""
 
     def make(**settings: Any) -> Office:
-        monkeypatch.setattr(switchboard, "RtpPorts", Ports)
+        monkeypatch.setattr(call_media, "RtpPorts", Ports)
         clock: list[Clock] = []
         stand_in = SimpleNamespace(**vars(asyncio))
         stand_in.get_running_loop = lambda: clock[0]
@@ -38,7 +38,7 @@ def office(monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter) -> Call
             monkeypatch.setattr(module, "asyncio", stand_in, raising=False)
         monkeypatch.setattr(switchboard, "now_us", lambda: round(clock[0].now * 1e6))
         monkeypatch.setattr(live_call, "now_us", lambda: round(clock[0].now * 1e6))
-        monkeypatch.setattr(early_media, "now_us", lambda: round(clock[0].now * 1e6))
+        monkeypatch.setattr(call_media, "now_us", lambda: round(clock[0].now * 1e6))
         one = Office(**settings)
         clock.append(one.clock)
         return one

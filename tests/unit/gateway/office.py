@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from opentelemetry.context import Context
 
+from services.common.media.frame import AudioFrame
 from services.gateway.access import Trunks
+from services.gateway.caller_stream import CallerStream
 from services.gateway.profiles import profile_of
 from services.gateway.rtp_port import NoPortFree
 from services.gateway.settings import GatewaySettings
@@ -99,6 +101,9 @@ class Port:
         self.sent.append((data, destination))
         return True
 
+    def companion(self) -> None:
+        return None
+
     def close(self) -> None:
         self.open = False
 
@@ -145,8 +150,13 @@ class Agent:
         self.holds: list[bool] = []
         self.ends: list[tuple[bool, str]] = []
         self.keys: list[str] = []
-        self.stream = SimpleNamespace(lost_packets=0, late_packets=0, concealed_frames=0, frames=0)
+        self.stream = CallerStream(facts.audio.sample_rate_hz)
+        self.leg: Any = None
+        self.heeded = True
+        self.changes: list[Any] = []
+        self.speech: Callable[[], bytes | None] = lambda: None
         self.bus = SimpleNamespace(unsent=0)
+        self.line = SimpleNamespace(echo_frames=0)
         self.playout = SimpleNamespace(dropped_frames=0)
         self.dialogue = SimpleNamespace(reopened=0)
 
@@ -162,17 +172,28 @@ class Agent:
     def pressed(self, key: Any) -> None:
         self.keys.append(key.digit)
 
+    def join(self, leg: Any, heeded: bool = True) -> None:
+        self.leg, self.heeded = leg, heeded
+
+    def bridge_changed(self, change: Any) -> None:
+        self.changes.append(change)
+
+    def next_speech(self, now_us: int) -> bytes | None:
+        return self.speech()
+
     def negotiated(self, media: Any) -> None:
-        pass
+        self.stream.negotiated(media.formats)
 
     def heard(self, packet: Any, now_us: int) -> None:
-        pass
+        for one in self.stream.packet(packet, now_us):
+            if self.leg is not None and isinstance(one, AudioFrame):
+                self.leg.heard(one)
 
     def slot(self, now_us: int) -> None:
         pass
 
-    def speak(self, now_us: int) -> None:
-        return None
+    def speak(self, now_us: int) -> bytes | None:
+        return self.next_speech(now_us) if self.leg is None else self.leg.frame()
 
     def sent(self) -> None:
         pass
@@ -276,6 +297,7 @@ class Office:
         self.signalling = Signalling(self.settings, self, trunks, profiles, self.names)  # type: ignore[arg-type]
         self.signalling.now = lambda: self.clock.now  # type: ignore[method-assign]
         self.board = Switchboard(self.settings, self.signalling, self.ticks, self._agent)  # type: ignore[arg-type]
+        self.board.bridges.clock = lambda: round(self.clock.now * 1e6)
         self.board.start()
         self.carrier = Carrier(self)
 
@@ -332,7 +354,7 @@ class Office:
 
     @property
     def ports(self) -> list[Port]:
-        return [port for ports in self.board._rtp_ports.values() for port in ports.opened]  # type: ignore[attr-defined]
+        return [port for ports in self.board.media.ports.values() for port in ports.opened]  # type: ignore[attr-defined]
 
     def assert_clean(self) -> None:
         """Nothing of any call is held any more."""

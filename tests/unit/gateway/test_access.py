@@ -55,7 +55,7 @@ def test_without_trunks_this_machine_is_one_that_is_not_believed() -> None:
     local = found.named("local")
     assert local is not None
     assert not local.settings.trust_identity
-    assert (local.codec_names, local.numbers) == (("PCMU", "PCMA"), None)
+    assert (local.codec_names, local.numbers) == (("OPUS", "G722", "PCMU", "PCMA"), None)
 
 
 def test_strangers_are_counted_and_a_scan_fills_no_memory() -> None:
@@ -80,4 +80,4 @@ def test_where_the_proxy_is_belongs_to_its_trunk() -> None:
 
 def test_codecs_are_the_trunks_else_the_gateways() -> None:
     a, b = trunks({"name": "a", "codecs": ["pcma"]}, {"name": "b"})
-    assert (a.codec_names, b.codec_names) == (("PCMA",), ("PCMU", "PCMA"))
+    assert (a.codec_names, b.codec_names) == (("PCMA",), ("OPUS", "G722", "PCMU", "PCMA"))

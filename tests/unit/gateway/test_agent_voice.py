@@ -6,10 +6,12 @@ from unittest.mock import Mock
 import pytest
 
 from services.gateway.agent_call import AgentCall
+from services.gateway.dtmf import EventPacket
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.negotiation import Negotiated
 from services.gateway.sip.sdp import COMFORT_NOISE, Codec, Direction
 from tandem.v1 import brain_pb2 as pb
+from tandem.v1.audio_pb2 import AudioFormat
 from tandem.v1.call_pb2 import CallFacts
 
 PCMU, PCMA = Codec(0, "PCMU", 8000), Codec(8, "PCMA", 8000)
@@ -18,7 +20,8 @@ KEYS_8000, KEYS_48000 = Codec(101, "TELEPHONE-EVENT", 8000), Codec(110, "TELEPHO
 
 @pytest.fixture
 def agent() -> AgentCall:
-    call = AgentCall(CallFacts(call_id="1"), "", lambda: 0, Mock(), Mock(), Mock(), Mock())
+    facts = CallFacts(call_id="1", audio=AudioFormat(sample_rate_hz=8000))
+    call = AgentCall(facts, "", lambda: 0, Mock(), Mock(), Mock(), Mock())
     call.dialogue = Mock()
     call.bus = Mock()
     return call
@@ -57,5 +60,5 @@ def test_keys_are_sent_on_the_clock_of_their_payload_type(agent: AgentCall, even
     negotiate(agent, event, PCMU, event)
     agent._command(pb.CallCommand(send_dtmf=pb.SendDtmf(digits="5")))
     spoken = agent.speak(0)
-    assert spoken is not None
-    assert (spoken.payload_type, struct.unpack("!BBH", spoken.payload)[2]) == (event.payload_type, duration)
+    assert isinstance(spoken, EventPacket)
+    assert struct.unpack("!BBH", spoken.payload)[2] == duration

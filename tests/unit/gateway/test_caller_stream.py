@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 from services.common.media.frame import CONCEALED, DISCONTINUITY, AudioFrame
 from services.gateway.caller_stream import STALL_US, CallerStream, Heard
+from services.gateway.codecs.catalogue import offered
+from services.gateway.codecs.g711 import PCMU
 from services.gateway.dtmf import Digit
-from services.gateway.g711 import PCMU
 from services.gateway.rtp import RtpPacket
+from services.gateway.sip.negotiation import Negotiated
+from services.gateway.sip.sdp import Codec, Direction
+from services.gateway.spoken_stream import SpokenStream
 
 MS = 1000
 EVENTS = 101
@@ -29,7 +33,7 @@ def key(sequence: int, timestamp: int, end: bool) -> RtpPacket:
 
 
 def stream() -> CallerStream:
-    return CallerStream({0: PCMU}, {EVENTS: 8000})
+    return CallerStream(8000, (Codec(0, "PCMU", 8000), Codec(EVENTS, "TELEPHONE-EVENT", 8000)))
 
 
 def frames(heard: list[Heard]) -> list[AudioFrame]:
@@ -209,3 +213,56 @@ def test_timeline_never_goes_back_and_sequence_never_jumps(steps: list[tuple[int
         assert not found or found[-1].call_time_us <= now_us
     assert [one.sequence for one in found] == list(range(len(found)))
     assert times_ms(found) == sorted(times_ms(found))
+
+
+WIDE = {"G722": Codec(9, "G722", 8000), "OPUS": Codec(111, "OPUS", 48000)}
+
+
+def spoken(codec: Codec, packet_ms: int = 20, frames: int = 100) -> list[RtpPacket]:
+    """A second of a tone and more, as our own sender would send it."""
+    sender = SpokenStream(1, 0, 0, 16000)
+    sender.negotiated(Negotiated(codec, None, (codec,), ("192.0.2.1", 4000), Direction.SENDRECV, packet_ms=packet_ms))
+    tone = (8000 * np.sin(2 * np.pi * 500 * np.arange(320 * frames) / 16000)).astype("<i2").tobytes()
+    return [RtpPacket.parse(one) for at in range(frames) for one in sender.slot(tone[640 * at : 640 * at + 640])]
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+@pytest.mark.parametrize("packet_ms", [10, 20, 40, 60])
+def test_wide_band_is_frames_of_16_khz(encoding: str, packet_ms: int) -> None:
+    if encoding not in offered():
+        pytest.skip("no libopus here")
+    caller = CallerStream(16000, (WIDE[encoding],))
+    packets = spoken(WIDE[encoding], packet_ms)
+    found = [
+        frame
+        for at, one in enumerate(packets)
+        for frame in frames(caller.packet(one, (at + 1) * packet_ms * MS))
+    ]  # fmt: skip
+    assert len(found) == len(packets) * packet_ms // 20
+    assert {(one.sample_rate_hz, len(one.samples), one.flags) for one in found} == {(16000, 640, 0)}
+    sound = np.frombuffer(b"".join(one.samples for one in found[20:]), "<i2").astype(float)
+    assert np.abs(np.fft.rfft(sound)).argmax() * 16000 / len(sound) == pytest.approx(500, abs=15)
+
+
+def test_opus_brings_the_lost_packet_along() -> None:
+    if "OPUS" not in offered():
+        pytest.skip("no libopus here")
+    codec = Codec(111, "OPUS", 48000, "useinbandfec=1")
+    caller = CallerStream(16000, (codec,))
+    kept = [one for one in spoken(codec) if one.sequence % 10 != 5]
+    found = [frame for one in kept for frame in frames(caller.packet(one, (one.sequence + 1) * 20 * MS))]
+    found += frames(caller.tick(2_060 * MS))
+    assert [one.sequence for one in found] == list(range(len(found)))
+    assert caller.lost_packets == 10
+    # A tone is no speech to Opus, which sends a second copy of what it takes for speech only.
+    assert caller.concealed_frames < 10
+
+
+def test_another_codec_in_mid_call_keeps_the_rate() -> None:
+    caller = CallerStream(16000, (WIDE["G722"],))
+    for one in spoken(WIDE["G722"], frames=10):
+        caller.packet(one, (one.sequence + 1) * 20 * MS)
+    caller.negotiated((Codec(0, "PCMU", 8000),))
+    found = [frame for at in range(10, 20) for frame in frames(caller.packet(packet(at), (at + 1) * 20 * MS))]
+    assert {(one.sample_rate_hz, len(one.samples)) for one in found} == {(16000, 640)}
+    assert [one.sequence for one in found] == list(range(10, 20))

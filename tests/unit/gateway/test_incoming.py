@@ -171,7 +171,7 @@ async def test_hung_up_while_the_200_waits_for_its_prack(office) -> None:
 
 async def test_no_port(office, spans) -> None:
     one = office()
-    for ports in one.board._rtp_ports.values():
+    for ports in one.board.media.ports.values():
         ports.full = True
     call = one.carrier.invite("echo")
     assert one.carrier.ended(call).status == 503
@@ -194,8 +194,8 @@ async def test_a_defect_costs_one_call(office, monkeypatch, spans, what, user) -
     def broken(*args, **options):
         raise RuntimeError("a defect")
 
-    module = "early_media" if user == "early" else "switchboard"
     with monkeypatch.context() as patched:
+        module = "switchboard" if what == "LiveCall" else "call_media"
         patched.setattr(f"services.gateway.{module}.{what}", broken)
         call = one.carrier.invite(user)
         one.run(6)

@@ -6,15 +6,17 @@ import pytest
 
 from services.gateway.dtmf import DtmfReceiver, DtmfSender
 from services.gateway.echo import Echo
-from services.gateway.media import MediaSession, Spoken, Voice
+from services.gateway.media import MediaSession, Voice
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.crypto import SUITES, SrtpKey, SrtpKeys
 from services.gateway.sip.negotiation import Negotiated
 from services.gateway.sip.sdp import Codec, Direction
+from services.gateway.spoken_stream import Spoken
 from services.gateway.srtp import SrtpCounts, SrtpSession
 from services.gateway.udp import Address
 
 PCMU = Codec(0, "PCMU", 8000)
+KEYS = Codec(101, "TELEPHONE-EVENT", 8000)
 PHONE, ELSEWHERE, STRANGER = ("192.0.2.1", 4000), ("192.0.2.1", 4002), ("192.0.2.1", 4004)
 SECOND = 1_000_000
 
@@ -39,6 +41,9 @@ class Wire:
         self.raw.append(data)
         self.to.append(destination)
 
+    def companion(self) -> None:
+        return None
+
     def close(self) -> None:
         self.closed = True
 
@@ -52,17 +57,18 @@ class Session:
         self.timeouts = 0
         self.media = MediaSession(
             self.wire,  # type: ignore[arg-type]
-            voice or Echo(),
-            lambda: self.now_us,
+            voice or Echo(8000),
+            0,
             30 * SECOND,
             self._timed_out,
-            early=early,
+            clock=lambda: self.now_us,
         )
+        self.media.early = early
         self.media.start()
         if negotiate:
             self.negotiate()
 
-    def _timed_out(self) -> None:
+    def _timed_out(self, why: str) -> None:
         self.timeouts += 1
 
     def negotiate(
@@ -73,11 +79,11 @@ class Session:
         srtp: SrtpKeys | None = None,
         moved: bool = False,
     ) -> bool:
-        media = Negotiated(PCMU, None, (PCMU,), remote, direction, packet_ms=packet_ms, srtp=srtp)
+        media = Negotiated(PCMU, KEYS, (PCMU, KEYS), remote, direction, packet_ms=packet_ms, srtp=srtp)
         return self.media.negotiated(media, moved)
 
     def answer(self, voice: Voice) -> None:
-        self.media.answered(voice, lambda: self.now_us, self._timed_out)
+        self.media.answered(voice, 0, self._timed_out)
         self.negotiate()
 
     def tick(self, slots: int = 1) -> None:
@@ -115,7 +121,42 @@ def test_echo_and_latch() -> None:
         (b"\x31" * 160, ELSEWHERE),
         (b"\xff" * 160, ELSEWHERE),
     ]
-    assert session.media.strangers == 1
+    assert session.media.transport.strangers == 1
+
+
+def quiet(session: Session) -> None:
+    for _ in range(101):
+        session.tick()
+    session.wire.raw, session.wire.to = [], []
+
+
+def test_a_caller_whose_address_changes_goes_on_after_a_silence() -> None:
+    session = Session()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160), ELSEWHERE)
+    session.receive(RtpPacket(0, 2, 160, 9, b"\x32" * 160), STRANGER)
+    session.tick()
+    session.tick()
+    assert session.wire.to == [ELSEWHERE, ELSEWHERE], "nothing is wrong with the old place"
+    quiet(session)
+    session.receive(RtpPacket(0, 105, 0, 8, b"\x33" * 160), STRANGER)  # another stream
+    session.receive(RtpPacket(0, 60000, 0, 9, b"\x33" * 160), STRANGER)  # not its place in the stream
+    session.tick()
+    assert session.wire.to == [ELSEWHERE]
+    session.receive(RtpPacket(0, 105, 0, 9, b"\x34" * 160), STRANGER)
+    session.tick()
+    assert [(packet.payload, to) for packet, to in session.wire.sent][1:] == [(b"\x34" * 160, STRANGER)]
+
+
+def test_with_a_key_it_may_even_begin_another_stream() -> None:
+    session, peer = secured()
+    peer.send(0x31, ELSEWHERE)
+    quiet(session)
+    session.receive(RtpPacket(0, 105, 0, 9, b"\x77" * 160), STRANGER)
+    session.tick()
+    assert session.wire.to == [ELSEWHERE]
+    peer.send(0x32, STRANGER)
+    session.tick()
+    assert session.wire.to[-1] == STRANGER
 
 
 def test_echo_does_not_lag_for_ever() -> None:
@@ -130,7 +171,7 @@ def test_echo_does_not_lag_for_ever() -> None:
 def test_malformed_packets_are_counted() -> None:
     session = Session()
     session.wire.receive(b"junk", PHONE)
-    assert (session.media.counts.malformed, session.media.counts.received) == (1, 0)
+    assert (session.media.transport.malformed, session.media.received) == (1, 0)
 
 
 @pytest.mark.parametrize("direction", [Direction.RECVONLY, Direction.INACTIVE])
@@ -184,9 +225,8 @@ class Keypad:
 
     def sent(self) -> None: ...
 
-    def speak(self, now_us: int) -> Spoken | None:
-        key = self._keys.tick()
-        return None if key is None else Spoken(101, key.payload, key.continues, key.marker)
+    def speak(self, now_us: int) -> Spoken:
+        return self._keys.tick()
 
 
 @pytest.mark.parametrize("interruption", ["missed slots", "hold"])
@@ -236,16 +276,16 @@ def test_nothing_is_heard_before_sdp() -> None:
     session = Session(negotiate=False)
     session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
     session.tick()
-    assert (session.wire.sent, session.media.counts.received) == ([], 0)
+    assert (session.wire.sent, session.media.received) == ([], 0)
 
 
 def test_early_media_is_heard_and_not_spoken_over() -> None:
-    echo = Echo()
+    echo = Echo(8000)
     session = Session(echo, early=True)
     session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
     for _ in range(60 * 50):
         session.tick()
-    assert session.media.counts.received == 1
+    assert session.media.received == 1
     assert {packet.payload for packet, _ in session.wire.sent} == {b"\xff" * 160}
     assert session.timeouts == 0, "nobody need speak while it rings"
     session.answer(echo)
@@ -308,7 +348,7 @@ def secured(ours: int = 1, theirs: int = 2) -> tuple[Session, Peer]:
 
 def test_srtp_both_ways() -> None:
     session, peer = secured()
-    assert session.media.encrypted
+    assert session.media.transport.encrypted
     peer.send(0x31)
     session.tick()
     assert len(session.wire.raw[0]) == 12 + 160 + 10
@@ -320,11 +360,11 @@ def test_only_an_authentic_packet_latches() -> None:
     session.receive(RtpPacket(0, 1, 0, 9, b"\x77" * 160), STRANGER)
     session.tick()
     assert session.wire.to == [PHONE]
-    assert session.media.srtp_counts.unauthentic == 1
+    assert session.media.transport.srtp_counts.unauthentic == 1
     peer.send(0x31, ELSEWHERE)
     session.tick()
     assert session.wire.to == [PHONE, ELSEWHERE]
-    assert session.media.strangers == 0
+    assert session.media.transport.strangers == 0
 
 
 def test_a_stranger_can_not_spend_the_callers_packet() -> None:
@@ -334,14 +374,14 @@ def test_a_stranger_can_not_spend_the_callers_packet() -> None:
     captured = peer.send(0x32)
     session.wire.receive(captured, STRANGER)
     session.wire.receive(captured, PHONE)
-    assert (session.media.strangers, session.media.srtp_counts.replayed) == (1, 1)
-    assert session.media.counts.received == 2
+    assert (session.media.transport.strangers, session.media.transport.srtp_counts.replayed) == (1, 1)
+    assert session.media.received == 2
 
 
 def test_rtcp_on_the_same_port_is_no_forgery() -> None:
     session, _ = secured()
     session.wire.receive(b"\x80\xc8" + bytes(30), PHONE)
-    assert (session.media.counts.malformed, session.media.srtp_counts.unauthentic) == (1, 0)
+    assert (session.media.transport.malformed, session.media.transport.srtp_counts.unauthentic) == (1, 0)
 
 
 def test_new_keys_in_the_call() -> None:
@@ -354,14 +394,14 @@ def test_new_keys_in_the_call() -> None:
     for _ in range(3):
         session.tick()
     assert again.heard() == [0x31, 0x32, 0x33]
-    assert session.media.srtp_counts == SrtpCounts()
+    assert session.media.transport.srtp_counts == SrtpCounts()
 
 
 def test_plain_for_a_time() -> None:
     session, peer = secured()
     session.tick()
     session.negotiate()
-    assert not session.media.encrypted
+    assert not session.media.transport.encrypted
     session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
     session.tick()
     assert [len(data) for data in session.wire.raw] == [182, 172]

@@ -176,7 +176,7 @@ async def test_early_media_and_then_busy(office) -> None:
 
 async def test_a_defect_at_the_answer_costs_one_call(office, monkeypatch) -> None:
     one = office()
-    for where in ("switchboard.MediaSession", "switchboard.LiveCall", "originate.outbound_facts"):
+    for where in ("call_media.MediaSession", "switchboard.LiveCall", "originate.outbound_facts"):
         placed = one.place()
         with monkeypatch.context() as patched:
             patched.setattr(f"services.gateway.{where}", lambda *args, **options: 1 / 0)

@@ -84,13 +84,12 @@ def test_the_next_utterance_follows_without_a_gap() -> None:
     assert audio == [samples(1, 0), samples(1, 1), samples(2, 0), samples(2, 1)]
 
 
-def test_progress_every_200_ms() -> None:
+def test_progress_every_400_ms() -> None:
     playout = Playout()
     feed(playout, 1, 25)
     playout.play(1, 0)
     _, events = ticks(playout, 25)
     assert events[1:] == [
-        PlayoutProgress(1, 1600),
         PlayoutProgress(1, 3200),
         PlayoutFinished(1, 4000, End.COMPLETED),
     ]

@@ -22,7 +22,7 @@ def test_defaults_listen_on_loopback_only() -> None:
     settings = GatewaySettings()
     assert settings.sip_address == "127.0.0.1:5060"
     assert (settings.media_host, settings.contact_host) == ("127.0.0.1",) * 2
-    assert settings.codec_names == ["PCMU", "PCMA"]
+    assert settings.codec_names == ["OPUS", "G722", "PCMU", "PCMA"]
     assert [(route.called, route.agent) for route in settings.routes] == [("front_desk", "front_desk")]
 
 
@@ -84,7 +84,15 @@ def test_an_open_address_with_trunks() -> None:
         ),
         ("gateway:\n  sip_adress: x\n", "tandem.yaml:2: gateway.sip_adress: unknown key"),
         ("gateway:\n  sip_address: nonsense\n", "tandem.yaml:2: gateway.sip_address: expected host:port"),
-        ("gateway:\n  codecs: [opus]\n", "tandem.yaml:2: gateway.codecs.0: input should be 'pcmu' or 'pcma'"),
+        (
+            "gateway:\n  codecs: [g729]\n",
+            "tandem.yaml:2: gateway.codecs.0: input should be 'pcmu', 'pcma', 'g722' or 'opus'",
+        ),
+        ("gateway:\n  codecs: [opus, pcmu, opus]\n", "tandem.yaml:2: gateway.codecs: opus stands there twice"),
+        (
+            "gateway:\n  trunks:\n    - name: a\n      dtls: true\n",
+            "tandem.yaml:4: gateway.trunks.0.dtls: offers nothing while srtp is off: set srtp to optional or required",
+        ),
         (
             "gateway:\n  rtp_ports: [20000, 20099]\n",
             "tandem.yaml:2: gateway.rtp_ports: rtp_ports 20000-20099 hold 50 calls, max_calls wants 200",
@@ -248,6 +256,7 @@ def test_files_lie_beside_the_settings_file_and_can_be_found_from_elsewhere() ->
     text = (
         TRUNK + "    challenge: {realm: x, users: {key: 'file:pw'}}\n"
         "  sip_tls: {certificates: [{certificate: c.pem, key: /k.pem}], ca: ca.pem}\n"
+        "  hold_music: hold.wav\n"
     )
     file = YamlFile(Path("/etc/tandem/tandem.yaml"), text)
     written = with_absolute_paths(file.value["gateway"], file.path.parent)
@@ -255,6 +264,7 @@ def test_files_lie_beside_the_settings_file_and_can_be_found_from_elsewhere() ->
         "certificates": [{"certificate": "/etc/tandem/c.pem", "key": "/k.pem"}],
         "ca": "/etc/tandem/ca.pem",
     }
+    assert written["hold_music"] == "/etc/tandem/hold.wav"
     assert written["trunks"][0]["challenge"]["users"] == {"key": "file:/etc/tandem/pw"}
 
 

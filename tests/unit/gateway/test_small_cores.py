@@ -110,8 +110,10 @@ def test_routes() -> None:
     assert Routes([RouteSettings(called="echo", agent="parrot")]).find("echo") == ToAgent("parrot")
 
 
-def test_the_apology_is_an_utterance() -> None:
-    frames = apology()
+@pytest.mark.parametrize("sample_rate_hz", [8000, 16000])
+def test_the_apology_is_an_utterance(sample_rate_hz: int) -> None:
+    frames = apology(sample_rate_hz)
+    assert {(one.sample_rate_hz, len(one.samples)) for one in frames} == {(sample_rate_hz, sample_rate_hz // 25)}
     assert 2 < len(frames) / 50 < 8
     assert [one.sequence for one in frames] == list(range(len(frames)))
     assert [bool(one.flags) for one in frames] == [False] * (len(frames) - 1) + [True]

@@ -49,7 +49,7 @@ def test_a_trunk_in_words(tmp_path: Path) -> None:
     )
     found = checked(tmp_path, text)
     assert found.warnings == ()
-    assert found.lines[3:] == (
+    assert found.lines[4:] == (
         "trunk a",
         "  calls in  from 198.51.100.0/24; with a password (1 user, sha-256); 20 at once; 2.5 a second",
         "  routes    +4930* → agent front_desk after 2 s of ringing; front_desk → agent front_desk; echo → echo; "
@@ -191,3 +191,37 @@ def test_the_command(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["check-config", str(tmp_path / "none.yaml")])
     assert (ended.exit_code, len(ended.stderr.splitlines())) == (2, 1)
+
+
+KEY = "b" * 43 + "="
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> str:
+    (tmp_path / "key").write_text(KEY)
+    return OPEN + "    recording: all\n  recording:\n    folder: kept\n    keys: [{id: k1, key: 'file:key'}]\n"
+
+
+def test_recordings_in_words(tmp_path: Path, recorded: str) -> None:
+    found = checked(tmp_path, recorded)
+    assert f"recorded  calls of a, as wav in {tmp_path}/kept, sealed with key k1, for 30 days" in found.lines
+    assert [line.split(": ", 1)[1] for line in found.warnings] == [
+        "gateway.recording.consent: is none: callers must know from elsewhere that they are recorded"
+    ]
+
+
+def test_a_consent_prompt_that_is_no_sound(tmp_path: Path, recorded: str) -> None:
+    (tmp_path / "ask.wav").write_bytes(b"no sound")
+    with pytest.raises(SettingsInvalid, match=r"consent_prompt: .*ask\.wav"):
+        checked(tmp_path, recorded + "    consent: prompt\n    consent_prompt: ask.wav\n")
+
+
+def test_a_recorded_trunk_wants_a_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=r"recording\.keys.*openssl rand.*trunk a"):
+        checked(tmp_path, OPEN + "    recording: all\n  recording: {folder: kept}\n")
+
+
+def test_codecs_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tandem.checkmedia.offered", lambda: ("PCMU", "PCMA"))
+    with pytest.raises(SettingsInvalid, match="none of OPUS can be had here"):
+        checked(tmp_path, OPEN + "    codecs: [opus]\n")

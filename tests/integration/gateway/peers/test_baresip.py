@@ -228,7 +228,7 @@ async def test_tls_and_srtp(gateway, phones, certificates, control, hangup, soun
     (counts,) = hangup()
     assert min(counts[names.RTP_PACKETS_RECEIVED], counts[names.RTP_PACKETS_SENT]) > 50
     for wrong in (names.SRTP_PACKETS_UNAUTHENTIC, names.SRTP_PACKETS_REPLAYED, names.RTP_PACKETS_FOREIGN):
-        assert counts[wrong] == 0
+        assert counts[wrong] == 0, wrong
 
 
 async def test_srtp_is_required(gateway, phones, certificates) -> None:

@@ -57,6 +57,19 @@ def test_hold(offered: str, address: str, answered: str, remote: bool, level: st
     assert (result.negotiated.direction.value, result.negotiated.remote is not None) == (answered, remote)
 
 
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("a=rtcp-xr:rcvr-rtt=all voip-metrics\n", True),
+        ("a=rtcp-xr:pkt-loss-rle\na=rtcp-xr:VoIP-metrics\n", True),
+        ("a=rtcp-xr:pkt-loss-rle\n", False),
+        ("", False),
+    ],
+)
+def test_who_asks_how_the_call_sounds(line: str, wanted: bool) -> None:
+    assert answer(HEAD + AUDIO + line).negotiated.rtcp_xr == wanted
+
+
 def test_other_streams_are_refused_in_their_place() -> None:
     text = (
         HEAD

@@ -138,8 +138,19 @@ def test_ice_is_answered_where_it_is_offered(attributes: str, offered: bool, lev
     result = answer(HEAD + attributes + AUDIO if level == "session" else HEAD + AUDIO + attributes)
     assert result.negotiated.ice == (IceParameters(LOCAL, REMOTE) if offered else None)
     assert ("a=ice-lite" in lines(result.body)) == offered
-    assert len(values(result.body, "candidate")) == offered
+    assert len(values(result.body, "candidate")) == 2 * offered
     assert result.negotiated.remote == ("198.51.100.7", 4000)
+
+
+def test_rtcp_on_a_port_of_its_own_is_a_second_component() -> None:
+    """A peer that checks it takes a stream without a candidate for it as one without ICE: so does baresip 1.0."""
+    ours = call()
+    assert values(ours.answer(HEAD + AUDIO + ICE).body, "candidate") == [
+        "1 1 UDP 2130706431 192.0.2.1 6000 typ host",
+        "1 2 UDP 2130706430 192.0.2.1 6001 typ host",
+    ]
+    assert len(values(ours.offer(anew=True), "candidate")) == 2
+    assert len(values(ours.answer(HEAD + AUDIO + ICE + "a=rtcp-mux\n").body, "candidate")) == 1
 
 
 def test_we_never_offer_ice_first() -> None:
@@ -262,5 +273,5 @@ def test_we_offer_one_port(attribute: str, mux: bool) -> None:
 
 def test_an_ipv6_candidate() -> None:
     ours = MediaNegotiation("2001:db8::1", 6000, session_id=1, keys=counted_keys())
-    body = ours.answer(HEAD + AUDIO + ICE).body
+    body = ours.answer(HEAD + AUDIO + ICE + "a=rtcp-mux\n").body
     assert values(body, "candidate") == ["1 1 UDP 2130706431 2001:db8::1 6000 typ host"]
