@@ -23,7 +23,7 @@ CALL_OPTIONS := $(if $(JSON),--json) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(O
 UP_OPTIONS := $(if $(SETTINGS),--settings $(SETTINGS)) $(if $(NATS),--nats $(NATS)) $(if $(PORTS),--ports $(PORTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup call up run test test-unit test-sip check protos lock bench bench-signalling clean fuzz-sip
+.PHONY: help setup call up run test test-unit test-sip check protos lock bench bench-media bench-signalling clean fuzz-sip
 
 help: ## this list
 	@echo "make call is the main job: it sets up, brings Tandem up, rings it and books an appointment."
@@ -73,6 +73,9 @@ bench: $(STAMP) ## latency at the caller's ear, one JSON object on stdout (ARGS=
 
 bench-signalling: $(STAMP) ## calls a second on one core and what one costs, one JSON object (ARGS=--quick: a minute)
 	@$(RUN) $(BIN)/python -m bench.signalling --json $(ARGS)
+
+bench-media: $(STAMP) ## calls a core with their sound, one JSON object (ARGS=--quick: three minutes; ARGS='soak --minutes 30')
+	@$(RUN) $(BIN)/python -m bench.media $(or $(filter soak%,$(ARGS)),--json) $(filter-out soak%,$(ARGS))
 
 setup: $(STAMP) ## make .venv
 

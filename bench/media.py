@@ -8,7 +8,8 @@ alike, without NATS. Progress goes to stderr; stdout gets one JSON object. Numbe
 another load on it falsifies them.
 
 `python -m bench.media soak --minutes 30 --calls 100`: does memory grow under constant load?
-`python -m bench.media --impair loss=5,jitter=40,reorder=2`: calls over such a network.
+`python -m bench.media --impair loss=5,jitter=40,reorder=2`: calls over such a network; is their MOS what the E-model
+predicts, and is every key heard once?
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,28 @@ from bench.latency import say
 from bench.mediaload.capacity import AGENT, ECHO
 from bench.mediaload.impairment import Network
 from bench.mediaload.point import measure
+from bench.mediaload.prediction import MOS_TOLERANCE, predict
 from bench.mediaload.stack import Child, Stack, running
+from services.gateway.reorder import WAIT_TICKS
 
 _ABOUT_LOGS = {"event", "service", "level", "timestamp", "by_caller", "detail", "reason"}
 _LOGGED_S = 2.0
+_NEXT_LOOK_MS = 20.0 / 3
+"""A wait is over with the tick or the packet that comes next: of two things each 20 ms, the first."""
 _PRESSED = 3 * "1123455678900*#"
 """Digits that come twice: one that is doubled or dropped shows."""
 
 
 def impaired(network: str, calls: int, seconds: float, cores: Cores) -> dict[str, Any]:
     """`calls` to the agent and as many to the echo number, one kind after the other; only what the callers send is
-    impaired. Raises ValueError for a `network` that cannot be, NotStarted, HelperLost."""
-    Network.parse(network)
-    told: dict[str, Any] = {"network": network, "seconds": seconds}
+    impaired. Raises ValueError for a `network` that cannot be, NotStarted, HelperLost.
+
+    `targets_met`: the MOS is what the E-model predicts, and no key was lost or doubled (None where bursts may take
+    keys whole).
+    """
+    line = Network.parse(network)
+    told: dict[str, Any] = {"network": network, "seconds": seconds, "targets_met": {}}
+    met = told["targets_met"]
     for called in (AGENT, ECHO):
         with tempfile.TemporaryDirectory(prefix="bench-media-") as folder, running(Path(folder), cores) as stack:
             with stack.callers(called, impair=network) as callers:
@@ -36,6 +46,13 @@ def impaired(network: str, calls: int, seconds: float, cores: Cores) -> dict[str
                 done = callers.ask({"counts": True})["impaired"]
                 callers.ask({"calls": 0}, 60)
             say(f"  {called}: {done['lost']} of {done['packets']} packets lost, {done['reordered']} reordered")
+            # The echo gives back what comes; the agent's recogniser waits for what was overtaken, and not for long.
+            wait_ms = None if called == ECHO else WAIT_TICKS * 20.0 + _NEXT_LOOK_MS
+            predicted = predict(line, wait_ms, 100 * done["lost"] / max(done["packets"], 1))
+            found = quality(stack, calls)
+            met[f"mos_{called}"] = mos_as_predicted(found, predicted.mos)
+            if keys is not None:
+                met["keys"] = None if line.burst else keys["calls_right"] == calls and not keys["heard_instead"]
             told[called] = {
                 "calls": point.calls,
                 "network_did": done,
@@ -43,9 +60,16 @@ def impaired(network: str, calls: int, seconds: float, cores: Cores) -> dict[str
                 "concealed_frames": point.lost.get("concealed"),
                 "bus_lost": point.lost.get("bus"),
                 "keys": keys,
-                "quality": quality(stack, calls),
+                "predicted_mos": predicted.mos,
+                "predicted": asdict(predicted),
+                "quality": found,
             }
     return told
+
+
+def mos_as_predicted(quality: dict[str, Any], predicted: float) -> bool:
+    """Of the call in the middle: at the edges are those that had more or less luck than the network stands for."""
+    return "mos" in quality and abs(float(quality["mos"]["median"]) - predicted) <= MOS_TOLERANCE
 
 
 def digits(stack: Stack, callers: Child) -> dict[str, Any]:
