@@ -6,6 +6,7 @@ import secrets
 import shutil
 import wave
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,52 @@ snd_path           {folder}
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One codec as baresip has it; what it plays must be a file of just this rate and these channels."""
+
+    name: str
+    """As the account's `audio_codecs` wants it."""
+    rate_hz: int
+    channels: int = 1
+    modules: tuple[str, ...] = ()
+    """Beside those that every baresip here has."""
+
+
+PCMU = Codec("PCMU/8000/1", 8000)
+PCMA = Codec("PCMA/8000/1", 8000)
+G722 = Codec("G722/16000/1", 16000, modules=("g722.so",))
+OPUS = Codec("opus/48000/2", 48000, 2, ("opus.so",))
+
+
 class Baresip:
     """One baresip process; `log` is what it prints, the SIP messages among it."""
 
-    def __init__(self, folder: Path, host: str, user: str, *, tone_hz: float = 440) -> None:
-        """Says a tone of `tone_hz` for a minute in each call."""
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        user: str,
+        *,
+        tone_hz: float = 440,
+        codec: Codec | None = None,
+        speech: Callable[[int], np.ndarray] | None = None,
+        modules: tuple[str, ...] = (),
+    ) -> None:
+        """Says a tone of `tone_hz` for a minute in each call, or `speech`: samples of this rate, -32768 to 32767.
+
+        `codec` is the only one it offers, by default G.711. `modules` are loaded beside the usual ones.
+        """
         self.folder = folder
         self.host = host
         self.user = user
         self.port = free_port(host)
         self.log: list[str] = []
         self.events: list[dict[str, Any]] = []
-        self._tone_hz = tone_hz
+        self.codec = codec or PCMU
+        self._account = f";audio_codecs={codec.name}" if codec is not None else ""
+        self._modules = (*self.codec.modules, *modules)
+        self._say = speech or (lambda rate_hz: _tone(tone_hz, rate_hz))
         self._responses: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -61,6 +96,7 @@ class Baresip:
         self.folder.mkdir(parents=True, exist_ok=True)
         control = free_port(self.host)
         first = 20000 + 2 * secrets.randbelow(4000)
+        config = "".join(f"module {name}\n" for name in self._modules) + config
         (self.folder / "config").write_text(
             _CONFIG.format(
                 modules=MODULES, host=self.host, port=self.port, control=control, first_rtp=first, last_rtp=first + 98,
@@ -69,9 +105,9 @@ class Baresip:
         )  # fmt: skip
         address = domain or f"{self.host}:{self.port}"
         register = "" if domain else ";regint=0"
-        (self.folder / "accounts").write_text(f"<sip:{self.user}@{address}>{register}{account}\n")
+        (self.folder / "accounts").write_text(f"<sip:{self.user}@{address}>{register}{self._account}{account}\n")
         (self.folder / "contacts").write_text("")
-        _say(self.folder / "say.wav", self._tone_hz)
+        _write(self.folder / "say.wav", self._say(self.codec.rate_hz), self.codec)
         self._process = await processes.start("baresip", "-s", "-f", str(self.folder))
         assert self._process.stdout is not None
         self._tasks.append(asyncio.create_task(self._print(self._process.stdout)))
@@ -121,7 +157,7 @@ class Baresip:
         return [one for one in self.events if one["type"] == kind]
 
     async def heard(self) -> bytes:
-        """PCM of all calls, in their order; it ends baresip, which writes the last of it then.
+        """PCM of all calls in their order, mono at the codec's rate; it ends baresip, which writes the last of it then.
 
         What comes after a hold is not in it: this version drops what writes it down (baresip#1496).
         """
@@ -129,8 +165,10 @@ class Baresip:
         pcm = b""
         for path in sorted(self.folder.glob("dump-*-dec.wav")):
             with wave.open(str(path)) as file:
-                assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
-                pcm += file.readframes(file.getnframes())
+                shape = (file.getframerate(), file.getnchannels(), file.getsampwidth())
+                assert shape == (self.codec.rate_hz, self.codec.channels, 2)
+                samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+                pcm += samples[:: self.codec.channels].tobytes()
         return pcm
 
     async def close(self) -> None:
@@ -179,9 +217,14 @@ class Baresip:
             self._news.set()
 
 
-def _say(path: Path, hz: float) -> None:
+def _tone(hz: float, rate_hz: int) -> np.ndarray:
+    """A minute of it."""
+    return 8000 * np.sin(2 * np.pi * hz * np.arange(rate_hz * 60) / rate_hz)
+
+
+def _write(path: Path, samples: np.ndarray, codec: Codec) -> None:
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(codec.channels)
         file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes((8000 * np.sin(2 * np.pi * hz * np.arange(8000 * 60) / 8000)).astype("<i2").tobytes())
+        file.setframerate(codec.rate_hz)
+        file.writeframes(np.repeat(samples, codec.channels).astype("<i2").tobytes())

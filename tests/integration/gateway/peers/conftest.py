@@ -23,15 +23,17 @@ from tests.integration.gateway.peers.kamailio import Kamailio
 
 @pytest.fixture
 async def phones(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Baresip]]]:
-    """Starts a baresip: (host, user, account="", tone_hz=440, domain="", config="")."""
+    """Starts a baresip: (host, user, account="", tone_hz=440, codec, speech, modules, domain="", config="")."""
     if not telephones.INSTALLED:
         pytest.skip("baresip (Debian: baresip-core) is not installed")
     started: list[Baresip] = []
 
-    async def start(host: str, user: str, account: str = "", *, tone_hz: float = 440, **more: str) -> Baresip:
-        phone = Baresip(tmp_path / user, host, user, tone_hz=tone_hz)
+    async def start(
+        host: str, user: str, account: str = "", *, domain: str = "", config: str = "", **voice: Any
+    ) -> Baresip:
+        phone = Baresip(tmp_path / user, host, user, **voice)
         started.append(phone)
-        return await phone.start(account, **more)
+        return await phone.start(account, domain=domain, config=config)
 
     yield start
     for phone in started:
