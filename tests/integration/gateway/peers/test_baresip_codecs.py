@@ -105,8 +105,8 @@ async def echoes(running: Any, phone: Any, seconds: float = 2) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("codec", "hz"),
-    [(PCMA, 440), (G722, 440), (G722, 5000), (OPUS, 440), (OPUS, 5000)],
-    ids=["PCMA-440", "G722-440", "G722-5000", "OPUS-440", "OPUS-5000"],
+    [(PCMA, 440), (G722, 440), (OPUS, 5000)],
+    ids=["PCMA-440", "G722-440", "OPUS-5000"],
 )
 async def test_its_voice_comes_back(gateway, phones, hangup, is_the_tone, codec, hz) -> None:
     """RTCP too: how far away it is, and what it has lost."""
@@ -203,12 +203,11 @@ async def test_with_an_agent(gateway, brain, phones, bus, hangup, is_the_tone, c
 DTLS, ICE = ("dtls_srtp.so",), ("ice.so",)
 
 
-@pytest.mark.parametrize("nat", ["", "ice"])
 @pytest.mark.parametrize(
-    ("encryption", "profile"),
+    ("nat", "encryption", "profile"),
     [
-        ("", "RTP/AVP"), ("srtp", "RTP/AVP"), ("srtp-mand", "RTP/SAVP"), ("srtp-mandf", "RTP/SAVPF"),
-        ("dtls_srtp", "UDP/TLS/RTP/SAVPF"),
+        ("ice", "", "RTP/AVP"), ("", "srtp", "RTP/AVP"), ("ice", "srtp-mand", "RTP/SAVP"),
+        ("", "dtls_srtp", "UDP/TLS/RTP/SAVPF"), ("ice", "dtls_srtp", "UDP/TLS/RTP/SAVPF"),
     ],
 )  # fmt: skip
 async def test_keys_and_checks(gateway, phones, control, hangup, is_the_tone, nat, encryption, profile) -> None:
@@ -225,8 +224,7 @@ async def test_keys_and_checks(gateway, phones, control, hangup, is_the_tone, na
     assert all(("a=ice-lite" in one) == bool(nat) for one in answers)
 
 
-@pytest.mark.parametrize("encryption", ["", "srtp-mand", "dtls_srtp"])
-@pytest.mark.parametrize("nat", ["", "ice"])
+@pytest.mark.parametrize(("nat", "encryption"), [("ice", ""), ("ice", "srtp-mand"), ("", "dtls_srtp")])
 async def test_rtcp_on_a_port_of_its_own(gateway, phones, hangup, is_the_tone, encryption, nat) -> None:
     """With ICE that is a second component, which it checks too. By DTLS no RTCP goes there, but the sound does."""
     running = await gateway(**local(srtp="optional"))
@@ -243,8 +241,8 @@ async def test_rtcp_on_a_port_of_its_own(gateway, phones, hangup, is_the_tone, e
 
 @pytest.mark.parametrize(
     ("codec", "ptime_ms"),
-    [(OPUS, 10), (OPUS, 60), (G722, 40), (PCMA, 10), (PCMA, 60)],
-    ids=["OPUS-10", "OPUS-60", "G722-40", "PCMA-10", "PCMA-60"],
+    [(OPUS, 60), (G722, 40), (PCMA, 10)],
+    ids=["OPUS-60", "G722-40", "PCMA-10"],
 )
 async def test_packets_of_other_lengths(gateway, brain, phones, bus, hangup, is_the_tone, codec, ptime_ms) -> None:
     running = await gateway(**local())
