@@ -1,5 +1,7 @@
 """NATS: one connection for audio, where stale is worse than lost, and one for control and records (DESIGN §4)."""
 
+import re
+
 import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -63,7 +65,7 @@ async def subscriptions_live(client: Client, within_s: int = 2) -> None:
 async def _connect(client: BusClient, url: str, name: str, **options: int) -> None:
     servers = [one.strip() for one in url.split(",")]
     if any(one.startswith(("ws:", "wss:")) for one in servers):
-        raise BusUnavailable(f"NATS over WebSocket ({url}) is not supported; use nats:// or tls://")
+        raise BusUnavailable(f"NATS over WebSocket ({without_password(url)}) is not supported; use nats:// or tls://")
     try:
         await client.connect(
             servers,
@@ -76,8 +78,17 @@ async def _connect(client: BusClient, url: str, name: str, **options: int) -> No
             **options,  # type: ignore[arg-type]
         )
     except (nats.errors.Error, OSError) as error:
-        raise BusUnavailable(f"no NATS server answers at {url}: {error}") from error
+        if client.stripped:
+            raise BusUnavailable(
+                f"the NATS server at {without_password(url)} speaks no TLS: give it a certificate, or say nats://"
+            ) from error
+        raise BusUnavailable(f"no NATS server answers at {without_password(url)}: {error}") from error
     client.options["max_reconnect_attempts"] = -1
+
+
+def without_password(url: str) -> str:
+    """The servers' addresses, for people to read: users, passwords and tokens left out."""
+    return re.sub(r"((?:^|,)\s*(?:[a-z]+://)?)[^,]*@", r"\1", url)
 
 
 async def _quiet(_error: Exception) -> None:

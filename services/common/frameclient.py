@@ -174,7 +174,10 @@ class _FrameTransport(TcpTransport):
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
         loop = asyncio.get_running_loop()
-        reader = _SievedReader(FrameSieve(self._routes, self._on_failure), self._abort, buffer_size)
+        # Before TLS anybody could put frames there.
+        plain = uri.scheme == "tls"
+        sieve = FrameSieve(self._routes, self._on_failure)
+        reader = asyncio.StreamReader(buffer_size) if plain else _SievedReader(sieve, self._abort, buffer_size)
         protocol = asyncio.StreamReaderProtocol(reader)
         async with asyncio.timeout(connect_timeout):
             transport, _ = await loop.create_connection(lambda: protocol, uri.hostname or "", uri.port or 4222)

@@ -8,7 +8,7 @@ import httpx
 import nats.errors
 from nats.aio.client import Client
 
-from services.common.bus import connect_control, open_bucket
+from services.common.bus import connect_control, open_bucket, without_password
 from services.common.rpc import RpcServer
 from services.common.service import StartRefused
 from services.common.telemetry.log import logger
@@ -56,7 +56,7 @@ async def _open_filing(settings: EscalationSettings, bus: Client, http: httpx.As
         bucket = await open_bucket(bus, BUCKET, settings.ticket_ttl_days * 86_400)
     except (nats.errors.Error, TimeoutError) as error:
         raise StartRefused(
-            f"cannot open the bucket {BUCKET} at {settings.nats_url}; is JetStream on? ({error!r})"
+            f"cannot open the bucket {BUCKET} at {without_password(settings.nats_url)}; is JetStream on? ({error!r})"
         ) from error
     return TicketFiling(bucket, http, settings.ticket_timeout_ms / 1000, settings.ticket_attempts)
 

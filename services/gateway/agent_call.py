@@ -24,7 +24,7 @@ from services.gateway.rtp import RtpPacket
 from services.gateway.sip.negotiation import Negotiated
 from services.gateway.spoken_stream import Spoken
 from tandem.v1 import brain_pb2 as pb
-from tandem.v1.call_pb2 import CallFacts
+from tandem.v1.call_pb2 import BRIDGED_AI_COACHES, BRIDGED_AI_SPEAKS, CallFacts
 
 if TYPE_CHECKING:
     from tandem.v1.brain_pb2_grpc import DialogueAsyncStub
@@ -80,6 +80,7 @@ class AgentCall:
         self._spoken: Spoken = None
         self._unsent_events: list[PlayoutEvent] = []
         self._hang_up_when_idle: str | None = None
+        self._hang_up_when_alone: str | None = None
         self._over = False
         self._held = False
         self._alone = False  # no brain is left that could take anything back
@@ -104,8 +105,10 @@ class AgentCall:
         finally:
             await self.bus.close()
         if self._over:
+            self.playout.forget(1 << 32)
             return
         self._alone, self._well = True, well
+        self.dialogue.abandon()
         if self._leg is None:
             self._end_alone(well)
 
@@ -183,8 +186,9 @@ class AgentCall:
         """What the agent itself says in this slot, as PCM."""
         samples, events = self.playout.tick(now_us)
         if events:
-            if samples is None:
-                # Starved: nothing is sent that these events would wait for.
+            if samples is None or self._leg is not None:
+                # Starved: nothing is sent that these events would wait for. In a bridge others may hear it while the
+                # caller is sent nothing.
                 self._report(events, now_us)
             else:
                 self._unsent_events += events
@@ -195,12 +199,18 @@ class AgentCall:
 
         Not `heeded`: the agent hears silence meanwhile.
         """
-        self._leg, self._heeded = leg, heeded
+        before, self._leg, self._heeded = self._leg, leg, heeded
         if leg is not None:
-            # Who joined the call with others wants it to go on, whatever was to be its end.
-            self._hang_up_when_idle = None
-        elif self._alone and not self._over:
+            if before is None:
+                # Who joins the call with others wants it to go on: whatever was to be its end waits.
+                self._hang_up_when_alone, self._hang_up_when_idle = self._hang_up_when_idle, None
+        elif self._over:
+            return
+        elif self._alone:
             self._end_alone(self._well)
+        elif self._hang_up_when_alone is not None:
+            # The brain has said goodbye and speaks no more.
+            self._hang_up(self._hang_up_when_alone)
 
     def bridge_changed(self, change: pb.BridgeChanged) -> None:
         """News for the brain; another one that takes over is told too."""
@@ -262,12 +272,20 @@ class AgentCall:
                     self._recorded.pause(command.pause_recording.paused)
             case "hang_up":
                 reason = command.hang_up.reason or "hung up by the agent"
-                if command.hang_up.after_playout and not self.playout.idle:
+                if self._leg is not None and not self._takes_part:
+                    # The bridge came while the goodbye was said.
+                    self._hang_up_when_alone = reason
+                elif command.hang_up.after_playout and not self.playout.idle:
                     self._hang_up_when_idle = reason
                 else:
                     self._hang_up(reason)
             case other:
                 logger().warning("command_unknown", call_id=self.facts.call_id, command=other)
+
+    @property
+    def _takes_part(self) -> bool:
+        """The agent is heard in the bridge."""
+        return self._bridged is not None and self._bridged.joined.ai in (BRIDGED_AI_SPEAKS, BRIDGED_AI_COACHES)
 
     def _send_keys(self, digits: str) -> None:
         sender = self._keys if self._keys_can_go else self.line.sender
@@ -292,9 +310,10 @@ class AgentCall:
     def _brain_lost(self) -> None:
         """Another brain counts its utterances anew, and knows nothing of those that it has not said."""
         now_us = self._clock()
+        self._hang_up_when_alone = None
         if self._hang_up_when_idle is None:
             self._reports.close(now_us, "brain lost")
-            self.playout.forget()
+            self.playout.forget(_OURS)
         if self._held:
             self.dialogue.report(pb.CallEvent(call_time_us=now_us, hold_changed=pb.HoldChanged(on_hold=True)))
         if self._bridged is not None:
@@ -307,7 +326,7 @@ class AgentCall:
         if self._held or self._hang_up_when_idle is not None:
             self._hang_up(self._hang_up_when_idle or "no brain")
             return
-        self.playout.forget()
+        self.playout.forget(_OURS)
         self._say(apology(self.playout.sample_rate_hz))
         self._hang_up_when_idle = "no brain"
 

@@ -160,8 +160,11 @@ class Bridges:
         return Conference(self.music, lambda: self.clock())
 
     def _add(self, conference: Conference, member: Member) -> None:
+        sound = member.sound
         conference.add(member)
         self._of[member.live.facts.call_id] = conference
+        if sound is not None and member.sound is None:
+            member.live.tell(pb.WatchResponse(whisper_over=pb.WhisperOver(played=False)))
 
     def _here(self, live: LiveCall) -> Conference:
         conference = self.conference(live)
@@ -186,6 +189,7 @@ class Bridges:
             return
         (last,) = conference.members.values()
         if last.on_hold and not ended:
+            last.live.tell(pb.WatchResponse(left_bridge=pb.LeftBridge(reason=reason, to_ai=False)))
             self._settle(conference)
             return
         conference.remove(last.live.facts.call_id)

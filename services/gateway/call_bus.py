@@ -40,6 +40,8 @@ class CallBus:
         await subscriptions_live(self._control)
 
     async def close(self) -> None:
+        # Most of what a call holds. What is left of it waits for the garbage collector: its parts know one another.
+        self._ring = ReplayRing()
         if self._agent is not None:
             self._agent.unsubscribe()
         if self._requests is not None:

@@ -43,6 +43,7 @@ class CallerStream:
         self._frame_bytes = 2 * sample_rate_hz * FRAME_MS // 1000
         self._bytes_a_ms = 2 * sample_rate_hz // 1000
         self._silence = bytes(self._frame_bytes)
+        self._agreed_types: dict[int, Codec] = {}
         self._audio_types: dict[int, Codec] = {}
         self._event_clocks_hz: dict[int, int] = {}
         self._decoders: dict[Codec, Decoder] = {}
@@ -65,12 +66,20 @@ class CallerStream:
         self.negotiated(formats)
 
     def negotiated(self, formats: Sequence[Codec]) -> None:
-        """All that the caller may send: audio codecs, telephone-events, comfort noise. Decoders in use go on."""
+        """All that the caller may send: audio codecs, telephone-events, comfort noise. Decoders in use go on.
+
+        What could come until now still may, for the peer sends it until it has our answer (RFC 3264 §8.3.2); a number
+        that means something else now does so at once.
+        """
+        before, numbers = self._agreed_types, {one.payload_type for one in formats}
         self._event_clocks_hz = {one.payload_type: one.clock_rate for one in formats if one.is_event}
-        self._audio_types = {
+        self._agreed_types = {
             one.payload_type: one for one in formats if not one.is_event and one.encoding != COMFORT_NOISE.encoding
         }
-        self._decoders = {codec: one for codec, one in self._decoders.items() if codec in self._audio_types.values()}
+        self._audio_types = {number: one for number, one in before.items() if number not in numbers}
+        self._audio_types |= self._agreed_types
+        # A codec that comes back is another encoder's.
+        self._decoders = {codec: one for codec, one in self._decoders.items() if codec in before.values()}
 
     @property
     def late_packets(self) -> int:
@@ -159,6 +168,9 @@ class CallerStream:
             return None
         self._ssrc, self._strange_ssrc = packet.ssrc, None
         self._flags |= DISCONTINUITY
+        # A decoder of G.722 that has followed one encoder cracks at full scale when the codes of another go on.
+        self._decoders.clear()
+        self._decoder, self._rest = None, b""
         out += self._dtmf.restart()
         return self._extender.restart(packet.sequence)
 
@@ -226,18 +238,22 @@ class CallerStream:
         if self._held:
             return
         frames = min(frames, most)
-        recovered = self._recovered(following) if frames > 0 else b""
+        recovered = self._recovered(following, frames)
         for _ in range(frames - len(recovered) // self._frame_bytes):
             self._conceal(out, arrived_us)
         if recovered:
             last_us = min(self._last_us + FRAME_US + len(recovered) * 1000 // self._bytes_a_ms, arrived_us)
             self._audio(recovered, last_us, 0, out)
 
-    def _recovered(self, following: RtpPacket | None) -> bytes:
-        """What the packet after a gap carries of the last one in it, in whole frames."""
-        if self._decoder is None or following is None or self._packet_bytes % self._frame_bytes:
+    def _recovered(self, following: RtpPacket | None, frames: int) -> bytes:
+        """What the packet after a gap carries of the last one in it, in whole frames and no more of them."""
+        size = self._packet_bytes
+        if following is None or size % self._frame_bytes or size > frames * self._frame_bytes:
             return b""
-        return self._decoder.recover(following.payload, self._packet_bytes // 2) or b""
+        decoder = self._decoders.get(self._audio_types[following.payload_type])
+        if decoder is None or decoder is not self._decoder:
+            return b""
+        return decoder.recover(following.payload, size // 2) or b""
 
     def _conceal(self, out: list[Heard], latest_us: int) -> None:
         # Packets that came in a burst leave less time than they hold sound: no frame comes from the future.

@@ -85,7 +85,7 @@ class Conference:
         return self.role if live is self.owner else BRIDGED_AI_AWAY
 
     def add(self, member: Member) -> None:
-        """Raises BridgeRefused when there is no place."""
+        """Raises BridgeRefused when there is no place. Its sound ends where too many are heard already."""
         if len(self.members) >= MOST_CALLS:
             raise BridgeRefused(f"a bridge has {MOST_CALLS} calls at most")
         live, call_id = member.live, member.live.facts.call_id

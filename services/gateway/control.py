@@ -24,14 +24,13 @@ from tandem.v1.gateway_pb2_grpc import CallControlServicer
 
 SERVICE_NAME = "tandem.v1.CallControl"
 
-Context = "grpc.aio.ServicerContext[Any, Any]"
-# Of messages, in an answer that may have 4 MiB: those of one call always fit.
 _AI_OF_A_REQUEST = (
     call_pb2.BRIDGED_AI_UNSPECIFIED,
     call_pb2.BRIDGED_AI_LISTENS,
     call_pb2.BRIDGED_AI_SPEAKS,
     call_pb2.BRIDGED_AI_AWAY,
 )
+# Of messages, in an answer that may have 4 MiB: those of one call always fit.
 _MOST_BYTES = MAX_CALL_BYTES * 3 // 2
 
 

@@ -51,13 +51,14 @@ class Dialogue:
         self._on_lost = on_lost
         self._events: asyncio.Queue[pb.CallEvent | None] = asyncio.Queue()
         self._closing_at: float | None = None
+        self._abandoned = False
         self._patience: asyncio.Timeout | None = None
         self._reported_us = 0
         self.reopened = 0
 
     def report(self, event: pb.CallEvent) -> None:
         """Sends an event; while the stream is being opened again it waits."""
-        if self._closing_at is None:
+        if self._closing_at is None and not self._abandoned:
             self._reported_us = event.call_time_us
             self._events.put_nowait(event)
 
@@ -69,6 +70,12 @@ class Dialogue:
         if self._patience is not None:
             with suppress(RuntimeError):  # it has just ended
                 self._patience.reschedule(self._closing_at + _FAREWELL_S)
+
+    def abandon(self) -> None:
+        """`run` is over and the call is not: what is reported from now on waits for nobody."""
+        self._abandoned = True
+        while not self._events.empty():
+            self._events.get_nowait()
 
     async def run(self) -> bool:
         """Until the brain ends the conversation or `close` (True), or until no brain can be had (False)."""

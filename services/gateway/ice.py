@@ -12,6 +12,8 @@ from services.gateway.udp import Address
 
 MAX_CHECKED = 16
 """Sources that are remembered. A full agent has few addresses; each came with a proof that it knows our password."""
+REMEMBERED = 256
+"""Checks whose transactions are remembered, with their sources: 20 min of consent checks, some 30 KB."""
 CONSENT_LIMIT_US = 30_000_000
 """A full agent checks each 4 to 6 s for as long as it wants our media (RFC 7675 §5.1); without that it is gone."""
 
@@ -22,17 +24,18 @@ class IceLite:
     Until a source has shown in a check that it knows the password of our SDP, nothing that it sends is to be believed.
     """
 
-    __slots__ = ("_checked", "_local", "last_check_us", "selected", "unauthentic")
+    __slots__ = ("_checked", "_local", "_transactions", "last_check_us", "selected", "unauthentic")
 
     def __init__(self, parameters: IceParameters, now_us: int) -> None:
         self._local = parameters.local
         self._checked: dict[Address, None] = {}
+        self._transactions: dict[bytes, Address] = {}
         self.selected: Address | None = None
         """Where to send: the source that the peer nominated last with USE-CANDIDATE (RFC 8445 §7.3.2)."""
         self.last_check_us = now_us
         """When the peer last proved that it is there and wants our media; at first the time of creation."""
         self.unauthentic = 0
-        """Datagrams that were no check of our peer's: malformed, or without the password."""
+        """Datagrams that were no check of our peer's: malformed, without the password, or another's sent again."""
 
     def receive(self, datagram: bytes, source: Address, now_us: int) -> bytes | None:
         """The response for `source`, when the datagram is an authentic check. Strangers get no answer at all.
@@ -54,6 +57,9 @@ class IceLite:
             return None
         password = self._local.password
         if not message.authentic(password):
+            self.unauthentic += 1
+            return None
+        if self._overheard(message.transaction_id, source):
             self.unauthentic += 1
             return None
         if unknown := message.not_understood:
@@ -79,6 +85,18 @@ class IceLite:
     def consents(self, now_us: int) -> bool:
         """False when the peer has been silent for so long that sending must stop (RFC 7675 §5.1)."""
         return now_us - self.last_check_us < CONSENT_LIMIT_US
+
+    def _overheard(self, transaction_id: bytes, source: Address) -> bool:
+        """Whether it is a check that came from elsewhere before.
+
+        Nothing in a check says where it was sent from: whoever sees one on its way could send it again and have the
+        media come to him, or to his victim. Each check has an ID of its own (RFC 8489 §6.1), sent again or not.
+        """
+        if self._transactions.setdefault(transaction_id, source) != source:
+            return True
+        if len(self._transactions) > REMEMBERED:
+            del self._transactions[next(iter(self._transactions))]
+        return False
 
     def _remember(self, source: Address) -> None:
         if source in self._checked:

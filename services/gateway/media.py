@@ -187,7 +187,9 @@ class MediaSession:
             voip = self._voip_metrics() if rtcp.xr else None
             self.transport.send_rtcp(rtcp.report(at_us, self._sent(), self._reception, self._ssrc, _random(), voip))
         silent_us = time_us - self._heard_us
-        if self._expects and not self.held and not self.early and silent_us > self._timeout_us:
+        # Who only listens says so by reports: whom nothing at all comes from may never have asked for our packets.
+        expects = self._expects or not self.transport.heard_of
+        if expects and not self.held and not self.early and silent_us > self._timeout_us:
             self._give_up("media timeout")
 
     def _give_up(self, reason: str) -> None:

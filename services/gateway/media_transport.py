@@ -33,6 +33,8 @@ class MediaTransport:
     ) -> None:
         self.malformed = 0
         self.srtp_counts = SrtpCounts()
+        self.heard_of = False
+        """Something of the call's has come since SDP told where ours goes: else it may go to anybody."""
         self._port = port
         self._rtcp_port: UdpPort | None = None
         self._clock = clock
@@ -95,6 +97,7 @@ class MediaTransport:
 
     def negotiated(self, media: Negotiated, moved: bool) -> None:
         """What SDP settled. `moved`: another device goes on with the call."""
+        before = self._path
         if moved:
             self._latch.moved(media.remote)
         else:
@@ -110,6 +113,8 @@ class MediaTransport:
             self._rtcp_ice = None
         elif self._rtcp_ice is None:
             self._rtcp_ice = IceLite(media.ice, self._clock())
+        if moved or self._path != before:
+            self.heard_of = False
         self._secure = media.srtp is not None or media.dtls is not None
         self._key(media.srtp, moved)
         self._associate(media.dtls)
@@ -228,6 +233,7 @@ class MediaTransport:
         if self._ice is None:
             self._latch.latch(source)
         self._latch.heard(packet, at_us)
+        self.heard_of = True
         self._on_rtp(packet, at_us)
 
     def _parse(self, data: bytes) -> RtpPacket | None:
@@ -256,9 +262,13 @@ class MediaTransport:
             if plain is None:
                 self.malformed += 1
             else:
-                self._on_rtcp(plain, self._clock())
+                self._reported(plain)
         elif (path := self._path) is not None and source[0] == path[0]:
-            self._on_rtcp(data, self._clock())
+            self._reported(data)
+
+    def _reported(self, compound: bytes) -> None:
+        self.heard_of = True
+        self._on_rtcp(compound, self._clock())
 
     def _beside(self, data: bytes, source: Address) -> None:
         """What shares the port with RTP (RFC 7983): connectivity checks and handshakes."""
@@ -267,6 +277,7 @@ class MediaTransport:
             before = self._ice.selected
             answer = self._ice.receive(data, source, self._clock())
             if answer is not None:
+                self.heard_of = True
                 self._port.send(answer, source)
             if before is None and self._ice.selected is not None and self._dtls is not None:
                 self._flight(self._dtls.start(self._clock()), self._ice.selected)

@@ -150,12 +150,12 @@ class Playout:
             return []
         return [self._finish(self._utterance(utterance_id), End.STOPPED)]
 
-    def forget(self) -> None:
-        """Everything, also which utterances were finished: another brain counts its utterances anew."""
-        self._utterances.clear()
-        self._queue.clear()
-        self._finished.clear()
-        self._buffered_bytes = 0
+    def forget(self, below: int) -> None:
+        """All utterances with lower ids, also which were finished: another brain counts its utterances anew."""
+        self._utterances = {one: utterance for one, utterance in self._utterances.items() if one >= below}
+        self._queue = [one for one in self._queue if one.utterance_id >= below]
+        self._finished = {one: told for one, told in self._finished.items() if one >= below}
+        self._buffered_bytes = sum(len(one.audio) for one in self._utterances.values())
 
     def tick(self, now_us: int) -> tuple[bytes | None, list[PlayoutEvent]]:
         """The next 20 ms as PCM s16le, or None for silence; and what happened with it."""

@@ -194,13 +194,14 @@ class Switchboard:
             self.bridges.wait(live)
         if early is None:
             session.start()
-        # The caller waits to hear that somebody is there: the first packet does not wait for its turn.
-        session.tick(1)
         self.media.run(session, lambda: hang_up("internal error"))
         loop = asyncio.get_running_loop()
         live.too_long = loop.call_later(self.settings.max_call_s, hang_up, "call too long")
         if agent is not None:
             live.task = loop.create_task(agent.run(), name=f"call {facts.call_id}")
+        # The caller waits to hear that somebody is there: the first packet does not wait for its turn. It may also be
+        # the call's end, where a handshake failed before the answer.
+        session.tick(1)
         if session.held:
             live.held(True)
         logger().info(

@@ -128,8 +128,10 @@ class Ticker:
     def add(self, listener: Callable[[int], None], on_failure: Callable[[], None]) -> None:
         """It is called nearly a slot from now, 15 to 20 ms: whoever adds it sends its first packet at once.
 
-        A listener that raises is not called again; `on_failure` is, once.
+        A listener that raises is not called again; `on_failure` is, once. One that is there already (early media goes
+        on as the call's) is called once a slot all the same.
         """
+        self.remove(listener)
         at_us = now_us()
         phase = max(self._phases, key=lambda one: one.due_in_us(at_us))
         self._phase_of[listener] = phase

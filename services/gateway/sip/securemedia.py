@@ -82,7 +82,8 @@ class SecureMedia:
         given = theirs.values("fingerprint" if fingerprint else "crypto")
         secure = theirs.protocol.upper() in _SECURE + _DTLS
         if not (lines or fingerprint) or not (given or secure):
-            if secure or self._wish == "required":
+            # An answer has the offer's transport (RFC 3264 §6): SAVP can't be made plain by one.
+            if secure or self._wish == "required" or ours.protocol.upper() in _SECURE + _DTLS:
                 raise SdpNotAcceptable(302, f"Transport {printable(theirs.protocol)} in the answer was not offered")
             return Protection()
         if fingerprint:

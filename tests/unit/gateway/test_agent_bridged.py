@@ -12,10 +12,11 @@ from services.gateway.sip.negotiation import Negotiated
 from services.gateway.sip.sdp import Codec, Direction
 from tandem.v1 import brain_pb2 as pb
 from tandem.v1.audio_pb2 import AudioFormat
-from tandem.v1.call_pb2 import BRIDGED_AI_LISTENS, CallFacts
+from tandem.v1.call_pb2 import BRIDGED_AI_LISTENS, BRIDGED_AI_SPEAKS, CallFacts
 
 PCMU = Codec(0, "PCMU", 8000)
 JOINED = pb.BridgeChanged(joined=pb.BridgeJoined(other_call_ids=["2"], ai=BRIDGED_AI_LISTENS))
+SPEAKING = pb.BridgeChanged(joined=pb.BridgeJoined(other_call_ids=["2"], ai=BRIDGED_AI_SPEAKS))
 LEFT = pb.BridgeChanged(left=pb.BridgeLeft(reason="enough"))
 
 
@@ -78,12 +79,55 @@ def test_the_caller_hears_the_leg_and_the_agent_speaks_into_the_bridge(agent: Ag
     assert agent.speak(20_000) is None
 
 
-def test_a_goodbye_under_way_ends_no_bridge(agent: AgentCall) -> None:
+def test_what_the_agent_said_is_told_while_the_caller_is_on_hold_and_sent_nothing(agent: AgentCall) -> None:
+    agent.join(Leg())
+    utterance(agent)
+    agent.next_speech(0)  # for another leg
+    assert reported(agent) == ["playout_started", "playout_finished"]
+
+
+def test_a_goodbye_under_way_ends_no_bridge_but_the_call_behind_it(agent: AgentCall) -> None:
     utterance(agent)
     agent._command(pb.CallCommand(hang_up=pb.HangUpCall(reason="goodbye", after_playout=True)))
     agent.join(Leg())
     agent._command(pb.CallCommand(stop=pb.Stop(utterance_id=1)))
     agent._hang_up.assert_not_called()  # type: ignore[attr-defined]
+    agent.join(None)
+    agent._hang_up.assert_called_once_with("goodbye")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("after_playout", [True, False])
+def test_a_goodbye_that_comes_when_others_talk_waits_until_the_caller_is_alone(
+    agent: AgentCall, after_playout: bool
+) -> None:
+    agent.join(Leg())
+    agent.bridge_changed(JOINED)
+    agent._command(pb.CallCommand(hang_up=pb.HangUpCall(reason="goodbye", after_playout=after_playout)))
+    agent._hang_up.assert_not_called()  # type: ignore[attr-defined]
+    agent.join(Leg())  # a third one came
+    agent.bridge_changed(LEFT)
+    agent.join(None)
+    agent._hang_up.assert_called_once_with("goodbye")  # type: ignore[attr-defined]
+
+
+def test_a_goodbye_to_nobody_is_forgotten_with_the_brain_that_meant_it(agent: AgentCall) -> None:
+    agent.join(Leg())
+    agent.bridge_changed(JOINED)
+    agent._command(pb.CallCommand(hang_up=pb.HangUpCall(reason="goodbye")))
+    agent._brain_lost()
+    agent.join(None)
+    agent._hang_up.assert_not_called()  # type: ignore[attr-defined]
+
+
+async def test_an_agent_that_speaks_in_a_bridge_may_end_its_call(agent: AgentCall) -> None:
+    agent.join(Leg())
+    agent.bridge_changed(SPEAKING)
+    utterance(agent)
+    agent._command(pb.CallCommand(hang_up=pb.HangUpCall(reason="goodbye", after_playout=True)))
+    agent.join(Leg())  # whatever changed there
+    agent.next_speech(0)
+    await asyncio.sleep(0)
+    agent._hang_up.assert_called_once_with("goodbye")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("well", [True, False])

@@ -5,8 +5,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from services.common.media.frame import END_OF_UTTERANCE, AudioFrame
 from services.gateway.agent_call import AgentCall
+from services.gateway.apology import apology
 from services.gateway.dtmf import EventPacket
+from services.gateway.recordings import CONSENT_ID
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.negotiation import Negotiated
 from services.gateway.sip.sdp import COMFORT_NOISE, Codec, Direction
@@ -62,3 +65,21 @@ def test_keys_are_sent_on_the_clock_of_their_payload_type(agent: AgentCall, even
     spoken = agent.speak(0)
     assert isinstance(spoken, EventPacket)
     assert struct.unpack("!BBH", spoken.payload)[2] == duration
+
+
+def test_a_caller_is_told_of_the_recording_whatever_becomes_of_the_brain() -> None:
+    frames = [
+        AudioFrame(at, 0, 8000, bytes([at + 1]) * 320, CONSENT_ID, END_OF_UTTERANCE if at == 2 else 0)
+        for at in range(3)
+    ]
+    facts = CallFacts(call_id="1", audio=AudioFormat(sample_rate_hz=8000))
+    agent = AgentCall(facts, "", lambda: 0, Mock(), Mock(), Mock(), Mock(), first=frames)
+    agent.dialogue, agent.bus = Mock(), Mock()
+    agent._agent_frame(AudioFrame(0, 0, 8000, b"\x77" * 320, 1, 0))
+    agent._command(pb.CallCommand(play=pb.Play(utterance_id=1)))
+    heard = [agent.speak(0)]
+    agent._brain_lost()
+    heard.append(agent.speak(20_000))
+    agent._apologise()
+    heard += [agent.speak(40_000), agent.speak(60_000)]
+    assert heard == [*(frame.samples for frame in frames), apology(8000)[0].samples]

@@ -315,6 +315,7 @@ async def test_who_is_put_on_hold_stays_there_when_the_person_is_parted(line: Li
     heard = line.talk()
     music(heard[caller])
     music(heard[person])
+    assert caller.told()[-1].left_bridge == pb.LeftBridge(reason="another one is called", to_ai=False)
     line.office.carrier.bye(person.sip)
     music(line.talk()[caller])
     bridges.unbridge(caller.live, "nobody is there")
@@ -405,6 +406,18 @@ async def test_a_bridge_is_full_some_time(line: Line) -> None:
         bridges.whisper(phones[3].live, WhisperedSound(b"\0\0", 8000))
     line.talk(100)
     assert phones[4].live.party.leg is None
+
+
+async def test_a_whisper_too_many_for_the_bridge_ends_and_that_is_told(line: Line) -> None:
+    phones, bridges = [line.caller() for _ in range(3)], line.office.board.bridges
+    for one in phones[1:]:
+        bridges.bridge(phones[0].live, one.live, LISTENS)
+    for one in phones:
+        bridges.whisper(one.live, WhisperedSound(tone(SOUND_HZ, 1000), 8000))
+    late = line.person()
+    bridges.whisper(late.live, WhisperedSound(tone(SOUND_HZ, 1000), 8000))
+    bridges.bridge(phones[0].live, late.live, LISTENS)
+    assert [one.WhichOneof("event") for one in late.told()] == ["whisper_over", "bridged"]
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.common.media.frame import CONCEALED, DISCONTINUITY, AudioFrame
 from services.gateway.caller_stream import STALL_US, CallerStream, Heard
 from services.gateway.codecs.catalogue import offered
-from services.gateway.codecs.g711 import PCMU
+from services.gateway.codecs.g711 import PCMA, PCMU
 from services.gateway.dtmf import Digit
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.negotiation import Negotiated
@@ -266,3 +266,61 @@ def test_another_codec_in_mid_call_keeps_the_rate() -> None:
     found = [frame for at in range(10, 20) for frame in frames(caller.packet(packet(at), (at + 1) * 20 * MS))]
     assert {(one.sample_rate_hz, len(one.samples)) for one in found} == {(16000, 640)}
     assert [one.sequence for one in found] == list(range(10, 20))
+
+
+def test_what_was_under_way_when_the_codec_changed_is_heard() -> None:
+    """Until our answer comes the peer sends as before (RFC 3264 §8.3.2)."""
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    caller.negotiated((Codec(8, "PCMA", 8000),))
+    (frame,) = frames(caller.packet(packet(2), 120 * MS))
+    assert frame.samples == sound(2)
+    caller.packet(packet(3, payload_type=8), 140 * MS)
+    caller.negotiated((Codec(8, "PCMA", 8000),))
+    assert caller.packet(packet(4), 160 * MS) == [], "no longer than that"
+    assert caller.unknown_packets == 1
+
+
+def test_a_number_with_a_new_meaning_is_the_new_codec() -> None:
+    caller = CallerStream(8000, (Codec(96, "PCMU", 8000),))
+    caller.packet(packet(1, payload_type=96), 100 * MS)
+    caller.negotiated((Codec(96, "PCMA", 8000),))
+    (frame,) = frames(caller.packet(packet(2, payload_type=96), 120 * MS))
+    assert frame.samples == PCMA.decode(packet(2).payload)
+
+
+@pytest.mark.parametrize("encoding", ["G722", "PCMU"])
+def test_another_stream_is_decoded_by_itself(encoding: str) -> None:
+    """What a decoder has learned of one device's encoder makes noise of another's."""
+    codec = Codec(9, encoding, 8000)
+    before, after = spoken(codec, frames=30), spoken(codec, frames=5)
+    fresh, caller = CallerStream(8000, (codec,)), CallerStream(8000, (codec,))
+    at_us = 0
+    for one in before:
+        at_us += 20 * MS
+        caller.packet(one, at_us)
+    caller.packet(RtpPacket(9, 900, 0, 8, bytes(80)), at_us)  # half a frame would be left over
+    wanted = [frame.samples for one in after for frame in frames(fresh.packet(one, at_us))]
+    found: list[bytes] = []
+    for sequence, one in enumerate((after[0], *after)):
+        at_us += 20 * MS
+        strange = RtpPacket(one.payload_type, 500 + sequence, one.timestamp, 77, one.payload)
+        found += [frame.samples for frame in frames(caller.packet(strange, at_us))]
+    assert found == wanted
+
+
+def test_no_packet_of_another_codec_is_searched_for_opus() -> None:
+    if "OPUS" not in offered():
+        pytest.skip("no libopus")
+    opus, pcmu = Codec(111, "OPUS", 48000), Codec(0, "PCMU", 8000)
+    caller = CallerStream(8000, (opus, pcmu))
+    at_us = 0
+    for one in spoken(opus, frames=20):
+        at_us += 20 * MS
+        caller.packet(one, at_us)
+    asked: list[bytes] = []
+    assert caller._decoder is not None
+    caller._decoder.recover = lambda following, samples: asked.append(following)  # type: ignore[method-assign]
+    found = caller.packet(packet(one.sequence + 2), at_us + 40 * MS) + caller.tick(at_us + 80 * MS)
+    assert [frame.flags for frame in frames(found)] == [CONCEALED, 0]
+    assert asked == []

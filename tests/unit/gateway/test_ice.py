@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway import stun
-from services.gateway.ice import CONSENT_LIMIT_US, MAX_CHECKED, IceLite
+from services.gateway.ice import CONSENT_LIMIT_US, MAX_CHECKED, REMEMBERED, IceLite
 from services.gateway.sip.ice import IceCredentials, IceParameters
 from services.gateway.stun import Attribute, MessageClass, StunMessage
 
@@ -17,6 +19,7 @@ HOST = ("192.0.2.1", 5000)
 REFLEXIVE = ("203.0.113.9", 61000)
 ID = b"transaction1"
 SECOND = 1_000_000
+_FRESH = count()
 
 
 def agent() -> IceLite:
@@ -29,7 +32,10 @@ def check(
     username: str = "evtj:h6vY",
     password: str | None = OURS.password,
     kind: MessageClass = MessageClass.REQUEST,
+    transaction: bytes | None = None,
 ) -> bytes:
+    """A transaction of its own, as each check is, unless `transaction` tells one."""
+    transaction = transaction or b"%012d" % next(_FRESH)
     attributes = [
         (int(Attribute.USERNAME), username.encode()),
         (int(Attribute.PRIORITY), b"\x6e\x00\x01\xff"),
@@ -37,7 +43,7 @@ def check(
     ]
     if nominate:
         attributes.append((Attribute.USE_CANDIDATE, b""))
-    return stun.compose(StunMessage(kind, ID, tuple(attributes)), password)
+    return stun.compose(StunMessage(kind, transaction, tuple(attributes)), password)
 
 
 CONTROLLING = (int(Attribute.ICE_CONTROLLING), b"12345678")
@@ -46,7 +52,7 @@ CONTROLLED = (int(Attribute.ICE_CONTROLLED), b"12345678")
 
 def test_a_check_is_answered_with_its_source() -> None:
     ice = agent()
-    response = ice.receive(check(CONTROLLING), REFLEXIVE, SECOND)
+    response = ice.receive(check(CONTROLLING, transaction=ID), REFLEXIVE, SECOND)
     assert response is not None
     answer = stun.parse(response)
     assert answer is not None
@@ -116,6 +122,18 @@ def test_authentic_checks_that_cant_be_taken_are_told_why(attribute: tuple[int, 
 
 def test_attributes_that_may_be_unknown_are_passed_over() -> None:
     assert agent().receive(check(CONTROLLING, (0xC057, b"\0\0\3\xe7")), HOST, SECOND) is not None
+
+
+def test_a_check_that_was_overheard_moves_nothing() -> None:
+    """MESSAGE-INTEGRITY does not cover the source: who saw a nomination could have the media sent anywhere."""
+    ice = agent()
+    overheard = check(nominate=True)
+    ice.receive(overheard, HOST, SECOND)
+    assert ice.receive(overheard, HOST, SECOND) is not None, "sent again, for our answer was lost"
+    for _ in range(REMEMBERED - 1):
+        ice.receive(check(nominate=True), HOST, 2 * SECOND)
+    assert ice.receive(overheard, REFLEXIVE, 3 * SECOND) is None
+    assert (ice.selected, ice.believes(REFLEXIVE), ice.unauthentic) == (HOST, False, 1)
 
 
 def test_consent_ends_when_the_selected_pair_is_silent() -> None:

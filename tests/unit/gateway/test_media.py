@@ -201,13 +201,37 @@ def test_media_timeout_comes_once() -> None:
     assert session.timeouts == 1
 
 
-def test_a_listener_only_call_has_no_timeout() -> None:
+@pytest.mark.parametrize("data", [RtpPacket(0, 1, 0, 9, b"\x31" * 160).pack(), bytes.fromhex("80c90001 00000007")])
+def test_a_listener_only_call_has_no_timeout(data: bytes) -> None:
+    """Once it was heard of, by RTP or by a report."""
     session = Session()
     session.negotiate(Direction.SENDONLY)
+    session.wire.receive(data, PHONE)
     for _ in range(60 * 50):
         session.tick()
     assert session.timeouts == 0
     assert len(session.wire.sent) == 60 * 50
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_nobody_is_sent_to_for_ever_who_was_never_heard_of(moved: bool) -> None:
+    """An offer that only listens may name anybody's address."""
+    session = Session()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
+    session.negotiate(Direction.SENDONLY, PHONE if moved else ELSEWHERE, moved=moved)
+    for _ in range(31 * 50):
+        session.tick()
+    assert session.timeouts == 1
+
+
+def test_a_reoffer_to_listen_only_is_no_move() -> None:
+    session = Session()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160), STRANGER)
+    session.negotiate(Direction.SENDONLY)
+    session.negotiate(Direction.SENDONLY, remote=None)
+    for _ in range(60 * 50):
+        session.tick()
+    assert session.timeouts == 0
 
 
 class Keypad:
@@ -263,6 +287,23 @@ def test_packets_no_longer_than_the_peer_can_take() -> None:
     assert [(one.sequence - first.sequence) & 0xFFFF for one in packets] == [0, 1, 2, 3]
     assert [(one.timestamp - first.timestamp) & 0xFFFFFFFF for one in packets] == [0, 80, 160, 240]
     assert [packet.marker for packet in packets] == [True, False, False, False]
+
+
+def test_a_flood_of_reports_is_not_read() -> None:
+    """Reading one takes as long as ten packets of sound."""
+    session = Session()
+    session.receive(RtpPacket(0, 1, 0, 9, b"\x31" * 160))
+    junk = b"\x80\xc9\x00\x09" + bytes(4)
+    rtcp = session.media._rtcp
+    assert rtcp is not None
+    for _ in range(50):
+        session.wire.receive(junk, PHONE)
+    assert 0 < rtcp.invalid <= 5
+    before = rtcp.invalid
+    for _ in range(6):
+        session.tick()
+    session.wire.receive(junk, PHONE)
+    assert rtcp.invalid == before + 1
 
 
 def test_comfort_noise_is_not_echoed() -> None:

@@ -211,7 +211,7 @@ def test_unplayed_utterances_make_room_for_new_ones() -> None:
 def test_forget_lets_another_brain_count_anew() -> None:
     playout = Playout()
     playout.stop(1)
-    playout.forget()
+    playout.forget(2)
     feed(playout, 1, 1)
     playout.play(1, 0)
     assert playout.tick(0)[0] == samples(1, 0)

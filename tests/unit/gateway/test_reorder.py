@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.reorder import ReorderWindow
+from services.gateway.rtp import MAX_MISORDER
 
 MS = 1000
 
@@ -44,6 +45,29 @@ def test_a_second_gap_waits_for_itself() -> None:
 
 def test_duplicates_go_once() -> None:
     assert run([(0, 5), (1, 5), (40, 7), (41, 7), (80, None), (81, 7)]) == [5, "lost 1", 7]
+
+
+def test_late_is_what_was_given_up_and_nothing_else() -> None:
+    window: ReorderWindow[int] = ReorderWindow()
+    for sequence in (5, 5, 7, 7):
+        window.push(sequence, sequence, 0)
+    window.expire(40 * MS)
+    assert (window.late, window.duplicates) == (0, 2)
+    for sequence in (6, 6, 5, 7):
+        window.push(sequence, sequence, 50 * MS)
+    assert (window.late, window.duplicates) == (1, 5)
+    window.push(4, 4, 60 * MS)
+    assert window.late == 2, "it was sent before the first one that came, and came behind it"
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    window: ReorderWindow[int] = ReorderWindow()
+    for turn in range(100):
+        window.push(3000 * turn, 0, 100 * MS * turn)
+        window.expire(100 * MS * turn + 50 * MS)
+    assert len(window._given_up) <= 3 * MAX_MISORDER
+    window.push(3000 * 99 - 1, 0, 10_000 * MS)
+    assert window.late == 1
 
 
 arrivals = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=80)

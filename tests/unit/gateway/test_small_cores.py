@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.media.frame import DISCONTINUITY, AudioFrame, split_frames
+from services.gateway import ticker as ticker_module
 from services.gateway.admission import Admission
 from services.gateway.apology import apology
 from services.gateway.replay import ReplayInvalid, ReplayRing
@@ -129,5 +130,26 @@ async def test_a_failure_that_cannot_even_be_told_leaves_the_other_calls_their_t
         ticker.add(fail, fail)
         ticker.add(lambda _slots: ticked.set(), fail)
         await asyncio.wait_for(ticked.wait(), 1)
+    finally:
+        ticker.close()
+
+
+async def test_a_listener_that_is_added_again_is_called_once_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the session of early media is when the call is answered."""
+    at_us = 0
+    monkeypatch.setattr(ticker_module, "now_us", lambda: at_us)
+    ticker = Ticker()
+
+    def listener(_slots: int) -> None: ...
+
+    def phases() -> int:
+        return sum(listener in phase.listeners for phase in ticker._phases)
+
+    try:
+        for _ in range(3):
+            ticker.add(listener, lambda: None)
+            assert phases() == 1
+        ticker.remove(listener)
+        assert phases() == 0
     finally:
         ticker.close()

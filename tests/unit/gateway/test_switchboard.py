@@ -9,7 +9,7 @@ import pytest
 
 from services.common.telemetry import names
 from services.gateway.sip.call import Call, CallState, CallStateError
-from tests.unit.gateway.office import sdp
+from tests.unit.gateway.office import Agent, sdp
 
 
 def send(one, call, method: str, body: bytes = b"", fields=()) -> None:
@@ -25,6 +25,15 @@ async def test_hung_up_within_a_tick(office) -> None:
     one.settle()
     assert one.agents[0].ends == [(False, "media timeout")]
     assert one.carrier.ended(call) is not None
+    one.assert_clean()
+
+
+async def test_hung_up_within_the_first_tick(office, monkeypatch) -> None:
+    """A DTLS handshake may have failed before the answer."""
+    monkeypatch.setattr(Agent, "slot", lambda self, now_us: self.hang_up("no media"))
+    one = office()
+    one.carrier.invite("front_desk")
+    assert one.agents[0].ends == [(False, "no media")]
     one.assert_clean()
 
 

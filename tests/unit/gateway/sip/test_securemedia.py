@@ -149,6 +149,19 @@ def test_srtp_answers(srtp: str, answered: str, warning: str | None) -> None:
     assert (caught.value.warning or "")[:3] == warning
 
 
+@pytest.mark.parametrize("stream", [SAVP + KEY_80, TLS + "a=setup:active\n" + PRINT])
+@pytest.mark.parametrize("anew", [False, True])
+def test_an_answer_does_not_take_from_a_stream_what_the_offer_gave_it(stream: str, anew: bool) -> None:
+    """An answer names the offer's transport (RFC 3264 §6): plain RTP was not offered where SAVP was."""
+    ours = call(srtp="optional", fingerprint=OURS)
+    before = ours.answer(HEAD + stream).negotiated
+    ours.offer(Direction.SENDONLY, anew=anew)
+    with pytest.raises(SdpNotAcceptable) as caught:
+        ours.accept(HEAD + AUDIO)
+    assert (caught.value.warning or "")[:3] == "302"
+    assert ours.negotiated == before
+
+
 # DTLS
 
 
