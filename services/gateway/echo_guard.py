@@ -52,6 +52,9 @@ RISES, FALLS = np.float32(1.015), np.float32(0.2)
 # Frames in which an echo was due and none came, before the way counts as gone.
 MOST_ABSENT = 6
 LOST_BLOCKS = 3
+# Blocks of 320 ms in which something came back while we spoke, and what it is not worth to look at each of them.
+_KEEN_BLOCKS = 8
+_SELDOM = 8
 # A room's echo falls some 2.5 dB a frame (a reverberation time of half a second).
 DECAY = np.float32(0.55)
 # Of the linear echo, never taken off: the way moves a little all the time.
@@ -115,6 +118,7 @@ class EchoGuard:
         self._filled = 0
         self._search: DelaySearch | None = None
         self._partly: int | None = None  # the lag of a way that was not believed yet
+        self._searched = 0
         self._way: _Way | None = None
         self._hangover = 0
         self._before = 0.0  # excess of the frame before
@@ -212,6 +216,7 @@ class EchoGuard:
         return True
 
     def _give_up(self) -> None:
+        self._searched = 0
         self._way = self._search = self._partly = None
         self._filled = 0
         self._hangover = 0
@@ -307,7 +312,12 @@ class EchoGuard:
         block = self._block
         assert block is not None
         way = self._way
-        if way is not None:
+        if way is None:
+            # A line that has shown no echo in many blocks seldom has any: the search is what costs, and both speak.
+            self._searched += 1
+            if self._searched > _KEEN_BLOCKS and self._searched % _SELDOM:
+                return
+        else:
             way.learned += 1
             # What goes on well is looked at again every second or two.
             if way.learned > 4 and way.learned % (1 if self._hangover else 8):

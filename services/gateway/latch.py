@@ -71,13 +71,6 @@ class Latch:
             and 0 < (packet.sequence - last.sequence) & 0xFFFF < MAX_DROPOUT
         )
 
-    def accepts(self, source: Address) -> bool:
-        """`admits` and `latch` in one, for packets that can't prove anything."""
-        if not self.admits(source):
-            return False
-        self.latch(source)
-        return True
-
     def reoffered(self, offered: Address | None) -> None:
         """A re-INVITE: when it names another address than before the stream moves, and is latched anew."""
         address = _sendable(offered)

@@ -117,7 +117,7 @@ class MediaTransport:
             self.heard_of = False
         self._secure = media.srtp is not None or media.dtls is not None
         self._key(media.srtp, moved)
-        self._associate(media.dtls)
+        self._associate(media.dtls, moved)
         self._negotiated = True
 
     def tick(self, now_us: int) -> None:
@@ -188,12 +188,13 @@ class MediaTransport:
             self._keyed = self._keyed.rekeyed(keys, overlap=not moved)
         self._srtp = self._keyed
 
-    def _associate(self, parameters: DtlsParameters | None) -> None:
-        """RFC 5763 §6.6: an offer that changes nothing keeps the association."""
+    def _associate(self, parameters: DtlsParameters | None, moved: bool) -> None:
+        """RFC 5763 §6.6: an offer that changes nothing keeps the association. Another device has none with us, also
+        where it has the same certificate: that of its border controller."""
         if parameters is None:
             self._dtls = self._dtls_parameters = None
             return
-        if parameters == self._dtls_parameters:
+        if parameters == self._dtls_parameters and not moved:
             self._take_keys()
             return
         assert self._certificate is not None, "DTLS was agreed on without a certificate of ours"

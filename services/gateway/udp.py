@@ -48,11 +48,6 @@ class UdpPort:
         self.unsent = 0
         self._reader: Reader | None = None
 
-    @property
-    def floods(self) -> int:
-        """How often more came than one call sends."""
-        return 0 if self._reader is None else self._reader.floods
-
     def companion(self) -> "UdpPort | None":
         """The port above this one, where RTCP is heard (RFC 3550 §11); None when another has it."""
         try:

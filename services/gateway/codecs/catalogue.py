@@ -12,32 +12,17 @@ NARROW_HZ, WIDE_HZ = 8000, 16000
 
 # What RFC 3551 table 4 and RFC 7587 §4.1 say; that of G.722 is an old mistake which everybody keeps (§4.5.2).
 _CLOCKS_HZ = {"PCMU": 8000, "PCMA": 8000, "G722": 8000, "OPUS": 48000}
-_NATIVE_HZ = {"PCMU": NARROW_HZ, "PCMA": NARROW_HZ, "G722": WIDE_HZ, "OPUS": WIDE_HZ}
 _PACKETS_MS = tuple(range(10, 61, 10))
 
 
 def offered() -> tuple[str, ...]:
     """Encodings that can be had in this process. Without a libopus, OPUS is not among them."""
-    return tuple(name for name in _NATIVE_HZ if name != "OPUS" or opus.available())
-
-
-def native_rate_hz(encoding: str) -> int:
-    """The rate that a call has inside which begins with this encoding. Raises KeyError on one not spoken."""
-    return _NATIVE_HZ[encoding]
+    return tuple(name for name in _CLOCKS_HZ if name != "OPUS" or opus.available())
 
 
 def rtp_clock_hz(codec: Codec) -> int:
     """Ticks a second of the RTP timestamps: what its rtpmap says, also where that is not what the RFC says."""
     return codec.clock_rate or _CLOCKS_HZ[codec.encoding]
-
-
-def packet_ms(encoding: str, wanted_ms: int) -> int:
-    """The longest packet that the encoding has and that is not longer than wanted (ptime), 10 ms at least.
-
-    30 ms become 20 in Opus: ptime is a wish (RFC 8866 §6.4), and receivers take any length up to maxptime.
-    """
-    lengths_ms = opus.PACKETS_MS if encoding == "OPUS" else _PACKETS_MS
-    return max((one for one in lengths_ms if one <= wanted_ms), default=lengths_ms[0])
 
 
 def silence_payload(encoding: str, packet_ms: int) -> bytes | None:
@@ -77,8 +62,8 @@ def encoder_for(codec: Codec, sample_rate_hz: int, packet_ms: int) -> Encoder:
 
 
 def _check(encoding: str, sample_rate_hz: int) -> None:
-    if encoding not in _NATIVE_HZ:
-        raise ValueError(f"codec {encoding}: must be one of {', '.join(_NATIVE_HZ)}")
+    if encoding not in _CLOCKS_HZ:
+        raise ValueError(f"codec {encoding}: must be one of {', '.join(_CLOCKS_HZ)}")
     if sample_rate_hz not in (NARROW_HZ, WIDE_HZ):
         raise ValueError(f"{encoding} at {sample_rate_hz} Hz inside: must be {NARROW_HZ} or {WIDE_HZ}")
 

@@ -140,7 +140,6 @@ class OpusEncoder:
         )
         libopus.checked(status.value)
         weakref.finalize(self, opus.opus_encoder_destroy, self._state)
-        self._ctl = opus.opus_encoder_ctl
         self._encode = opus.opus_encode
         self._samples = packet_ms * sample_rate_hz // 1000
         self._payload = bytearray(_MOST_BYTES)
@@ -159,11 +158,7 @@ class OpusEncoder:
             (libopus.SET_MAX_BANDWIDTH, libopus.BANDWIDTH_NARROWBAND if narrow else libopus.BANDWIDTH_WIDEBAND),
             (libopus.SET_DTX, 0),
         ):
-            libopus.checked(self._ctl(self._state, request, ctypes.c_int(value)))
-
-    def expect_loss(self, percent: int) -> None:
-        """How much FEC is worth: what the other side's RTCP reports as lost, 0-100."""
-        self._ctl(self._state, libopus.SET_PACKET_LOSS_PERC, ctypes.c_int(max(0, min(percent, 100))))
+            libopus.checked(opus.opus_encoder_ctl(self._state, request, ctypes.c_int(value)))
 
     def encode(self, pcm: bytes) -> bytes:
         """Raises ValueError on another length than the one that it was made for."""

@@ -13,6 +13,8 @@ from services.gateway.sip.sdp import COMFORT_NOISE, STATIC, Codec, Media, SdpNot
 
 PACKET_MS = 20
 _PACKETS_MS = (10, 20, 30, 40, 60)
+# Of any codec there is. On others a key's duration can't be told, or does not fit its 16 bits.
+_EVENT_CLOCKS_HZ = range(8000, 96001)
 _OPUS_PACKETS_MS = (10, 20, 40, 60)  # RFC 6716 §2.1.4: there are no frames of 30 ms
 # What we receive, RFC 7587 §6.1: with FEC, and up to 8 kHz of sound, for more helps no recogniser.
 _OPUS_RECEIVED = "minptime=10;useinbandfec=1;maxplaybackrate=16000;sprop-maxcapturerate=16000"
@@ -108,7 +110,7 @@ def speech_names(codecs: Iterable[Codec]) -> list[str]:
 
 def beside(codec: Codec, theirs: Media) -> tuple[list[Codec], list[Codec]]:
     """Comfort noise and telephone-events of a stream that fit a codec."""
-    events = [one for one in theirs.codecs if one.is_event]
+    events = [one for one in theirs.codecs if one.is_event and one.clock_rate in _EVENT_CLOCKS_HZ]
     # Those on the codec's clock; another one only where there is no such (RFC 4733 §2.1 asks for the same clock).
     events = [one for one in events if one.clock_rate == codec.clock_rate] or events[:1]
     # Opus makes its own (RFC 7587 §3.1.3), and RFC 3389 §4 has the clock of the codec.

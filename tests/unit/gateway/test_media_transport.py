@@ -1,11 +1,15 @@
 """A call's way over the network: RTCP beside RTP, with ICE and with keys."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from services.gateway import stun
+from services.gateway.dtls_certificate import DtlsCertificate
 from services.gateway.media_transport import MediaTransport
+from services.gateway.sip.dtls import DtlsParameters
 from services.gateway.sip.ice import IceCredentials, IceParameters
 from services.gateway.sip.negotiation import Negotiated
 from services.gateway.sip.sdp import Codec, Direction
@@ -109,3 +113,17 @@ def test_without_ice_rtcp_goes_where_sdp_says(port: Port, transport: MediaTransp
     transport.send_rtcp(REPORT)
     assert port.above.sent == [(REPORT, TOLD)]
     assert transport.malformed == 1
+
+
+def test_another_device_behind_the_same_certificate_shakes_hands_anew(port: Port) -> None:
+    """A border controller has one certificate for all of its calls."""
+    certificate = DtlsCertificate.generate(datetime(2026, 1, 1, tzinfo=UTC))
+    one = MediaTransport(port, lambda: 0, lambda *_: None, lambda *_: None, certificate)  # type: ignore[arg-type]
+    settled = replace(media(), dtls=DtlsParameters((certificate.fingerprint,), active=True))
+    one.negotiated(settled, moved=False)
+    (hello, _) = port.sent[-1]
+    one.negotiated(settled, moved=False)
+    assert [data for data, _ in port.sent] == [hello]
+    one.negotiated(settled, moved=True)
+    assert len(port.sent) == 2
+    assert port.sent[-1][0] != hello

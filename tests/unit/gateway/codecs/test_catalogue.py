@@ -26,9 +26,8 @@ def likeness(voice: np.ndarray, out: np.ndarray) -> float:
 
 @spoken
 @rates
-@pytest.mark.parametrize("wanted_ms", [10, 20, 30, 60])
-def test_speech_goes_through_each(codec: Codec, rate_hz: int, wanted_ms: int, speech: Callable) -> None:
-    packet_ms = catalogue.packet_ms(codec.encoding, wanted_ms)
+@pytest.mark.parametrize("packet_ms", [10, 20, 40, 60])
+def test_speech_goes_through_each(codec: Codec, rate_hz: int, packet_ms: int, speech: Callable) -> None:
     encoder = catalogue.encoder_for(codec, rate_hz, packet_ms)
     decoder = catalogue.decoder_for(codec, rate_hz)
     assert decoder.sample_rate_hz == rate_hz
@@ -86,25 +85,6 @@ def test_clocks_and_rates() -> None:
     assert [catalogue.rtp_clock_hz(codec) for codec in (PCMU, G722, OPUS)] == [8000, 8000, 48000]
     assert catalogue.rtp_clock_hz(Codec(96, "OPUS", 16000)) == 16000
     assert catalogue.rtp_clock_hz(Codec(96, "OPUS", 0)) == 48000
-    assert [catalogue.native_rate_hz(name) for name in ("PCMA", "G722", "OPUS")] == [8000, 16000, 16000]
-
-
-@pytest.mark.parametrize(
-    ("encoding", "wanted_ms", "packet_ms"),
-    [
-        ("PCMU", 20, 20),
-        ("PCMU", 30, 30),
-        ("PCMU", 25, 20),
-        ("G722", 5, 10),
-        ("PCMA", 240, 60),
-        ("OPUS", 30, 20),
-        ("OPUS", 50, 40),
-        ("OPUS", 3, 10),
-        ("OPUS", 120, 60),
-    ],
-)
-def test_ptime_becomes_a_length_that_the_codec_has(encoding: str, wanted_ms: int, packet_ms: int) -> None:
-    assert catalogue.packet_ms(encoding, wanted_ms) == packet_ms
 
 
 def test_silence_that_is_always_the_same() -> None:

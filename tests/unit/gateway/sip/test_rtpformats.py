@@ -28,6 +28,8 @@ OPUS_FMTP = "minptime=10;useinbandfec=1;maxplaybackrate=16000;sprop-maxcapturera
         ("13 0", "a=rtpmap:13 CN/8000\n", ("PCMU",), "0 13"),
         ("0 96", "a=rtpmap:96 CN/16000\n", ("PCMU",), "0"),
         ("0 101", "a=rtpmap:101 telephone-event/8000\n", ("PCMU",), "0 101"),
+        ("0 101", "a=rtpmap:101 telephone-event/0\n", ("PCMU",), "0"),  # no clock that durations can be told by
+        ("0 101", "a=rtpmap:101 telephone-event/999999\n", ("PCMU",), "0"),
         ("0 96 97", "a=rtpmap:96 telephone-event/48000\na=rtpmap:97 telephone-event/8000\n", ("PCMU",), "0 97"),
         ("0 96 97", "a=rtpmap:96 telephone-event/8000\na=rtpmap:97 telephone-event/8000\n", ("PCMU",), "0 96 97"),
         ("0 110", "a=rtpmap:110 telephone-event/48000\n", ("PCMU",), "0 110"),
