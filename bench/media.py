@@ -29,11 +29,11 @@ from typing import Any
 
 from bench.gatewayprocess import Cores, NotStarted
 from bench.latency import EXIT_INTERRUPTED, machine, say
+from bench.mediaload import speech
 from bench.mediaload.capacity import AGENT, ECHO, QUICK, Climb, Plan, climb, first_audio, srtp_cost
 from bench.mediaload.point import MAX_LATE_PCT, measure
 from bench.mediaload.scenario import impaired
 from bench.mediaload.soak import soak
-from bench.mediaload.speech import RECORDING
 from bench.mediaload.stack import HelperLost, running
 from tandem.plan import REPOSITORY, nats_server
 
@@ -69,7 +69,7 @@ def measured(plan: Plan, cores: Cores, kinds: tuple[str, ...]) -> dict[str, Any]
             "late": "behind the least delayed packet of the stream, by RTP timestamp; a skipped slot and a slot of "
             "silence in the agent's speech are late frames",
             "seconds": plan.seconds,
-            "speech": RECORDING.name if RECORDING.exists() else "synthetic",
+            "speech": [one.name for one in (speech.CALLER, speech.AGENT)],
             "codec": "PCMU, 20 ms",
             "gateway_cores": 1,
             "shared_core": cores.gateway == cores.others,

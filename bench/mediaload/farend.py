@@ -80,7 +80,7 @@ class FarEnd(asyncio.Protocol):
         self._ear = Ear(self.counts)
         self._reader = Reader()
         self._transport: Any = None
-        rows = speech.pcm(speech.payloads())
+        rows = speech.pcm(speech.payloads(recording=speech.AGENT))
         self._choirs = [Choir(rows) for _ in range(PHASES)]
         self._choir_of: dict[str, Choir] = {}
         self._turns = 0

@@ -1,4 +1,6 @@
-"""What both sides of the bench say: a recorded reader, in frames that can be told apart.
+"""What both sides of the bench say, in frames that can be told apart: a recorded reader and the agents' voice.
+
+They are two recordings, or each side would sound like the other's echo.
 
 The first three samples of each frame are a mark: its number in the loop, in two digits of base 64, and a check digit.
 The digits are quiet µ-law codes that survive decoding and encoding, so a frame that came through the gateway says
@@ -7,15 +9,18 @@ which one it is.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evals.caller import g711, wav
+from services.gateway.apology import APOLOGY_WAV
 from tandem.plan import REPOSITORY
 
-RECORDING = REPOSITORY / "tests" / "data" / "librivox_ill_disposed.wav"
+CALLER = REPOSITORY / "tests" / "data" / "librivox_ill_disposed.wav"
+AGENT = APOLOGY_WAV
 FRAME = 160
 """Samples in 20 ms at 8 kHz."""
 FRAMES = 4000
@@ -26,11 +31,11 @@ _BASE, _FIRST_CODE, _CHECK = 64, 0xC0, 21
 Payloads = NDArray[np.uint8]
 
 
-def payloads(frames: int = FRAMES) -> Payloads:
+def payloads(frames: int = FRAMES, recording: Path = CALLER) -> Payloads:
     """µ-law, one row of 160 codes a frame, marked. The recording is repeated; without it, a synthetic vowel."""
     if not 0 < frames <= _BASE * _BASE:
         raise ValueError(f"{frames} frames: a mark tells 1 to {_BASE * _BASE} apart")
-    samples = wav.read(RECORDING) if RECORDING.exists() else _vowel()
+    samples = wav.read(recording) if recording.exists() else _vowel()
     codes = np.frombuffer(g711.encode(samples, g711.PCMU), np.uint8)
     rows = np.resize(codes, (frames, FRAME)).copy()
     number = np.arange(frames)

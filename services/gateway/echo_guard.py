@@ -8,7 +8,6 @@ When in doubt a frame passes: an echo that leaks costs a false start, a caller w
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.gateway.echo_path import (
     BANDS,
@@ -111,11 +110,12 @@ class EchoGuard:
         self._frames = 0  # judged so far
         self._ahead: int | None = None  # slots less frames, when the order was last taken for the time
         self._loud_us = -LONGEST_ECHO_US - 1  # when something was played last
-        self._base = 0  # slot of the first row in _played
-        self._played: NDArray[np.int16] | None = None
-        self._block: NDArray[np.int16] | None = None
+        self._base = 0  # slot from which on something is kept
+        # The slot's PCM at its number modulo _ROWS. Bytes are kept as they came: nearly always nobody asks for them.
+        self._played: list[bytes] = []
+        self._block: list[bytes] = []
+        self._unsought = 0  # frames to let pass before the next block is looked at
         self._compared = np.zeros((0, FRAME), np.float32)
-        self._filled = 0
         self._search: DelaySearch | None = None
         self._partly: int | None = None  # the lag of a way that was not believed yet
         self._searched = 0
@@ -132,61 +132,43 @@ class EchoGuard:
         """What left for the caller in this slot; None, or all zeros, is silence."""
         slot = self._slots
         self._slots = slot + 1
-        if pcm is None or pcm == self._silence:
+        if pcm is None or pcm == self._silence or len(pcm) != len(self._silence):
             if now_us - self._loud_us > LONGEST_ECHO_US:
                 return
-            samples = None
+            pcm = self._silence
         else:
-            if len(pcm) != len(self._silence):
-                return
-            samples = np.frombuffer(pcm, _PCM)
-            if self._played is None:
-                self._allocate()
+            if not self._played:
+                self._played = [self._silence] * _ROWS
             if now_us - self._loud_us > LONGEST_ECHO_US:
                 self._forget_played(slot)
             self._loud_us = now_us
-        rows = self._played
-        if rows is None:
-            return
-        at = slot - self._base
-        if at == _ROWS:
-            rows[: _HISTORY * FRAME] = rows[-_HISTORY * FRAME :]
-            self._base = slot - _HISTORY
-            at = _HISTORY
-        row = rows[at * FRAME : at * FRAME + FRAME]
-        if samples is None:
-            row[:] = 0
-        elif self._wide:
-            both = np.add(samples[0::2], samples[1::2], dtype=np.int32)
-            both >>= 1
-            row[:] = both
-        else:
-            row[:] = samples
+        if self._played:
+            self._played[slot % _ROWS] = pcm
 
     def judge(self, pcm: bytes, now_us: int) -> tuple[bytes, bool]:
         """A caller's frame: (the same, False), or (silence, True) when it is nothing but echo."""
         frame = self._frames
         self._frames = frame + 1
         if now_us - self._loud_us > LONGEST_ECHO_US:
-            self._filled = 0
+            self._block.clear()
             return pcm, False
-        if len(pcm) != len(self._silence):
+        if self._unsought:
+            self._unsought -= 1
             return pcm, False
+        if len(pcm) != len(self._silence) or not self._on_time():
+            return pcm, False
+        if self._way is None:
+            if self._block or self._energy(pcm) >= _QUIET:
+                self._collect(pcm, frame)
+            return pcm, False
+        if not len(self._compared):
+            self._compared = np.zeros((4, FRAME), np.float32)
         row = self._compared[0]
-        samples = np.frombuffer(pcm, _PCM)
-        row[:] = samples[0::2] if self._wide else samples
+        row[:] = self._at_8khz(pcm)
         energy = float(row.dot(row))
-        if energy < _QUIET and self._filled == 0 and self._way is None:
-            return pcm, False
-        if self._wide:
-            np.add(samples[0::2], samples[1::2], out=row, dtype=np.float32)
-            row *= _HALF
-            energy = float(row.dot(row))
-        if not self._on_time():
-            return pcm, False
-        is_echo = self._judge(row, energy, frame)
-        if self._collect(row, energy, frame):
-            self._learn(frame + 1 - BLOCK_FRAMES)
+        is_echo = self._judge(self._way, row, energy, frame)
+        if self._block or energy >= _QUIET:
+            self._collect(pcm, frame)
         if is_echo:
             self.echo_frames += 1
             return self._silence, True
@@ -194,15 +176,18 @@ class EchoGuard:
 
     # Inside
 
-    def _allocate(self) -> None:
-        self._played = np.zeros(_ROWS * FRAME, np.int16)
-        self._block = np.zeros(BLOCK, np.int16)
-        self._compared = np.zeros((4, FRAME), np.float32)
+    def _at_8khz(self, pcm: bytes) -> Sound:
+        samples = np.frombuffer(pcm, _PCM)
+        if not self._wide:
+            return samples.astype(np.float32)
+        return np.add(samples[0::2], samples[1::2], dtype=np.float32) * _HALF
+
+    def _energy(self, pcm: bytes) -> float:
+        sound = self._at_8khz(pcm)
+        return float(sound.dot(sound))
 
     def _forget_played(self, slot: int) -> None:
-        if self._played is not None:
-            self._played[:] = 0
-        self._base = slot - _HISTORY
+        self._base = slot
         if self._way is not None:
             self._way.tail[:] = 0
 
@@ -218,30 +203,27 @@ class EchoGuard:
     def _give_up(self) -> None:
         self._searched = 0
         self._way = self._search = self._partly = None
-        self._filled = 0
+        self._block.clear()
+        self._unsought = 0
         self._hangover = 0
 
     def _reference(self, first: int, count: int) -> Sound:
         """Played samples from slot-time sample `first` on; silence where nothing is kept (any more or yet)."""
-        rows = self._played
-        assert rows is not None
-        start = first - self._base * FRAME
-        end = min(start + count, (self._slots - self._base) * FRAME)
-        if start >= 0 and end - start == count:
-            return rows[start:end].astype(np.float32)
-        out = np.zeros(count, np.float32)
-        if end > max(start, 0):
-            out[max(-start, 0) : end - start] = rows[max(start, 0) : end]
-        return out
+        played, slot = self._played, first // FRAME
+        end = (first + count - 1) // FRAME + 1
+        oldest = max(self._base, self._slots - _ROWS)
+        if slot >= oldest and end <= self._slots:
+            kept = [played[at % _ROWS] for at in range(slot, end)]
+        else:
+            kept = [played[at % _ROWS] if oldest <= at < self._slots else self._silence for at in range(slot, end)]
+        begin = first - slot * FRAME
+        return self._at_8khz(b"".join(kept))[begin : begin + count]
 
     def _time(self, frame: int) -> int:
         """First sample of a caller's frame, counted as played samples are."""
         return (frame + (self._ahead or 0)) * FRAME
 
-    def _judge(self, row: Sound, energy: float, frame: int) -> bool:
-        way = self._way
-        if way is None:
-            return False
+    def _judge(self, way: _Way, row: Sound, energy: float, frame: int) -> bool:
         played = self._reference(self._time(frame) - way.lag - TAPS + 1, FRAME + TAPS - 1)
         linear = linear_echo(played, way.response)
         frames = self._compared
@@ -296,33 +278,27 @@ class EchoGuard:
         if way.absent > MOST_ABSENT:
             self._give_up()
 
-    def _collect(self, row: Sound, energy: float, frame: int) -> bool:
-        """Keeps the frame for learning; True when a block is full."""
-        block = self._block
-        if block is None or (self._filled == 0 and energy < _QUIET):
-            return False
-        block[self._filled * FRAME : self._filled * FRAME + FRAME] = row
-        self._filled += 1
-        if self._filled < BLOCK_FRAMES:
-            return False
-        self._filled = 0
-        return True
+    def _collect(self, pcm: bytes, frame: int) -> None:
+        """Keeps the frame for learning, and learns when a block is full."""
+        self._block.append(pcm)
+        if len(self._block) < BLOCK_FRAMES:
+            return
+        caller = self._at_8khz(b"".join(self._block))
+        self._block.clear()
+        self._learn(caller, frame + 1 - BLOCK_FRAMES)
+        if self._way is None and self._searched > _KEEN_BLOCKS:
+            # A line that has shown no echo in many blocks seldom has any: the search is what costs.
+            self._unsought = BLOCK_FRAMES * (_SELDOM - 1)
 
-    def _learn(self, first_frame: int) -> None:
-        block = self._block
-        assert block is not None
+    def _learn(self, caller: Sound, first_frame: int) -> None:
         way = self._way
         if way is None:
-            # A line that has shown no echo in many blocks seldom has any: the search is what costs, and both speak.
             self._searched += 1
-            if self._searched > _KEEN_BLOCKS and self._searched % _SELDOM:
-                return
         else:
             way.learned += 1
             # What goes on well is looked at again every second or two.
             if way.learned > 4 and way.learned % (1 if self._hangover else 8):
                 return
-        caller = block.astype(np.float32)
         start = self._time(first_frame)
         played = self._reference(start - MOST_LAG, BLOCK + MOST_LAG - LEAST_LAG)
         if played.dot(played) < _QUIET * BLOCK_FRAMES:
