@@ -29,6 +29,10 @@ class ReportTurn:
     ear_latency_ms: float | None = None
     parts_ms: dict[str, float] = field(default_factory=dict)
     unexplained_ms: float | None = None
+    speculations: int = 0
+    """Answers begun before the turn was surely over."""
+    foreseen: bool = False
+    """The last of them was the answer."""
 
 
 def join(caller: dict[str, Any], journal: CallJournal | None) -> list[ReportTurn]:
@@ -68,6 +72,7 @@ def _joined(phrase: dict[str, Any], turns: list[JournalTurn]) -> ReportTurn:
     told.caller = " ".join(_unrepeated([turn.caller_text for turn in turns if turn.caller_text]))
     told.agent = " ".join(turn.agent_text for turn in turns if turn.agent_text)
     told.ear_latency_ms = phrase.get("ear_latency_ms")
+    told.speculations, told.foreseen = sum(turn.speculations for turn in turns), any(turn.foreseen for turn in turns)
     measured = [turn for turn in turns if turn.latency.parts_ms]
     if measured:
         told.parts_ms = {key: round(value, 1) for key, value in sorted(measured[-1].latency.parts_ms.items())}
@@ -107,6 +112,12 @@ def worst_unexplained_ms(turns: list[ReportTurn]) -> float | None:
     """The largest remainder, by size: parts that exceed the whole are as wrong as parts that fall short."""
     remainders = [turn.unexplained_ms for turn in turns if turn.unexplained_ms is not None]
     return max(remainders, key=abs) if remainders else None
+
+
+def speculation(turns: list[ReportTurn]) -> dict[str, float | int | None]:
+    """How many answers were begun early, and the share of them that were heard."""
+    begun, kept = sum(turn.speculations for turn in turns), sum(turn.foreseen for turn in turns)
+    return {"begun": begun, "kept": kept, "hit_rate": round(kept / begun, 3) if begun else None}
 
 
 def as_json(turns: list[ReportTurn]) -> list[dict[str, Any]]:

@@ -9,22 +9,27 @@ from tandem.settings import StackSettings
 
 
 def lacking(settings: StackSettings) -> list[str]:
-    """Names of the models that are needed and missing or bad: the default ones, less those that a setting replaces."""
+    """Names of the models that are needed and missing or bad: the default ones, less those that a setting replaces or
+    (empty) turns off."""
     overrides = {}
     chosen = set()
+    off = set()
     for model in CATALOGUE:
         section, _, key = (model.setting or "").partition(".")
         written: Any = (settings.written.get(section) or {}).get(key)
         if model.setting and written:
             overrides[model.setting] = str(written)
             chosen.add(str(written))
+        elif written == "":
+            off.add(model.name)
     if settings.value("tts", "engine") == "kokoro":
         chosen.add("kokoro")
     found = statuses(overrides)
     return [
         status.model.name
         for status in found
-        if (status.model.default or status.model.name in chosen) and status.state in (State.MISSING, State.BAD)
+        if ((status.model.default and status.model.name not in off) or status.model.name in chosen)
+        and status.state in (State.MISSING, State.BAD)
     ]
 
 

@@ -195,9 +195,24 @@ class Supervisor:
         return {name: megabytes for name, child in self.children.items() if (megabytes := resident_mb(child.pid))}
 
 
+    def cpu_s(self) -> dict[str, float]:
+        """CPU time that each living child has used so far, seconds."""
+        return {name: cpu_s(child.pid) for name, child in self.children.items()}
+
+
 def on_leash(argv: Sequence[str]) -> tuple[str, ...]:
     """The command line that runs `argv` so that it ends with us. Start it from the main thread and without a shell."""
     return (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *argv)
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process, all threads, 0.0 when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0.0
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(pid: int) -> float:

@@ -130,6 +130,11 @@ class Stack:
         """Resident memory of each child, MB."""
         return self.supervisor.resident_mb()
 
+    def services_cpu_s(self) -> float:
+        """CPU time of the five services together so far, seconds."""
+        used = self.supervisor.cpu_s()
+        return sum(used.get(service, 0.0) for service in stack_settings.SERVICES)
+
     def services_resident_mb(self) -> float:
         """Resident memory of the five services together, MB."""
         sizes = self.resident_mb()

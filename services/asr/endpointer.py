@@ -98,7 +98,7 @@ class Endpointer:
         self,
         sample_rate_hz: int,
         *,
-        on_probability: float = 0.5,
+        on_probability: float = 0.35,
         off_probability: float = 0.35,
         min_speech_ms: int = 96,
         min_silence_ms: int = 240,
@@ -129,6 +129,8 @@ class Endpointer:
         self._started_us = 0
         self._ended_us = 0
         self._lull_at_us = -1
+        self.speech_to_us = 0
+        """The last speech sample so far, while speaking."""
 
     def judge(self, end_us: int, probability: float) -> None:
         """The network's word on the 32 ms that end at end_us. Call before `hear` of the frame that completes them."""
@@ -197,6 +199,7 @@ class Endpointer:
         self.speaking = True
         self._started_us = max(onset, self._ended_us)
         self._lull_at_us = -1
+        self.speech_to_us = self._started_us
         return SpeechBegan(self.utterance, self._started_us)
 
     def _threshold(self, power: NDArray[np.float64]) -> float:
@@ -220,7 +223,7 @@ class Endpointer:
         assert self._heard_to_us is not None
         if self._heard_to_us - self._started_us >= self._max_utterance_us:
             return [self._end()]
-        last_us = self._last_speech_us()
+        self.speech_to_us = last_us = self._last_speech_us()
         quiet_us = self._heard_to_us - last_us
         if quiet_us >= self._min_silence_us and self._probability < self._off:
             return [self._end()]

@@ -10,12 +10,16 @@ from nats.errors import Error as NatsError
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
+from services.asr.early import EarlyPasses
 from services.asr.endpointer import Endpointer
 from services.asr.hearing import Began, Ended, Heard, Hearing, PerhapsEnded
-from services.asr.passes import Outcome, Pass, Passes
+from services.asr.partials import COVERS_US, Partials
+from services.asr.passes import CallPasses, Outcome, Pass, Passes
 from services.asr.replay import replay
-from services.asr.segment import Intake
+from services.asr.schedule import Kind
+from services.asr.segment import Intake, Segment
 from services.asr.settings import AsrSettings
+from services.asr.turn_end import Judged, TurnEnds
 from services.asr.vad import SileroModel, Vad
 from services.asr.whisper import NOTHING
 from services.common.bus import caller_subject
@@ -27,6 +31,10 @@ from services.common.telemetry.trace import tracer
 from tandem.v1 import asr_pb2
 
 LAPSE_EVERY_S = 0.1
+SAME_END_US = 15_000
+"""Two findings of the last speech sample this close are the same: the level they are judged by moves a little."""
+CURRENT_US = 500_000
+"""Audio further back is being caught up with: its partials would say what nobody can act upon."""
 
 
 @dataclass(slots=True)
@@ -40,7 +48,10 @@ class _Due:
 
 
 class Listening:
-    """Tells SpeechStarted, SpeechStopped and FinalTranscript: one final for each stop, in the order of the stops."""
+    """Tells SpeechStarted, SpeechStopped and FinalTranscript: one final for each stop, in the order of the stops.
+
+    Between start and stop, as there is room: PartialTranscript; from the first silence on: TurnEnd.
+    """
 
     def __init__(
         self,
@@ -49,11 +60,13 @@ class Listening:
         settings: AsrSettings,
         bus: FrameClient,
         vad: SileroModel,
-        passes: Passes,
+        passes: Passes | CallPasses,
         tell: Callable[[asr_pb2.RecognizeResponse], None],
         trace_context: Context,
         clock: Callable[[], float] = time.monotonic,
+        turn_ends: TurnEnds | None = None,
     ) -> None:
+        """`turn_ends`: None where no model judges the end of turns."""
         self._call_id = start.call_id
         self._rate = start.sample_rate_hz
         self._language = language
@@ -77,7 +90,10 @@ class Listening:
             max_utterance_ms=settings.max_utterance_ms,
         )
         self._hearing = Hearing(self._rate, Vad(vad, self._rate), endpointer)
-        self._head_start: Pass | None = None
+        self._early = EarlyPasses(passes, self._partial)
+        self._partials = Partials(settings.partials, settings.partial_every_ms)
+        self._turn_ends = turn_ends
+        self._judged_us = -1
         self._due: asyncio.Queue[_Due] = asyncio.Queue()
         self._replaying: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -88,6 +104,12 @@ class Listening:
         self._question = question
         if trace_context:
             self._trace_context = trace_context
+
+    def agent_speaks(self, speaking: bool) -> None:
+        """Whether the agent is heard: what the caller says meanwhile may be an interruption."""
+        self._partials.agent_speaks(speaking)
+        if speaking:
+            self._hearing.agent_heard()
 
     async def run(self) -> None:
         """Listens until cancelled. Raises what the voice activity network raised: the call cannot be heard then."""
@@ -109,7 +131,9 @@ class Listening:
             finals.cancel()
             if self._replaying is not None:
                 self._replaying.cancel()
-            self._forget_head_start()
+            self._early.drop()
+            if self._turn_ends is not None:
+                self._turn_ends.forget(self)
             while not self._due.empty():
                 due = self._due.get_nowait()
                 due.asked.drop()
@@ -163,6 +187,7 @@ class Listening:
         try:
             for frame in frames:
                 self._tell_all(self._hearing.hear(frame))
+                self._perhaps_partial()
         except Exception as error:  # inside a bus callback it would be lost, and the stream silent for ever
             if not self._failure.done():
                 self._failure.set_exception(error)
@@ -175,11 +200,14 @@ class Listening:
         for event in events:
             match event:
                 case Began(utterance, call_time_us):
+                    self._partials.began(call_time_us)
+                    self._judged_us = -1
                     started = asr_pb2.SpeechStarted(utterance=utterance, call_time_us=call_time_us)
                     self._tell(asr_pb2.RecognizeResponse(speech_started=started))
-                case PerhapsEnded(_, segment):
-                    self._forget_head_start()
-                    self._head_start = self._passes.ask_if_idle(segment, self._language, self._prompt())
+                case PerhapsEnded(utterance, call_time_us, segment):
+                    self._judge(utterance, call_time_us)
+                    if not self._early.covers(call_time_us):
+                        self._early.ask(Kind.HEAD_START, utterance, segment, self._language, self._prompt())
                 case Ended():
                     self._ended(event)
 
@@ -191,18 +219,52 @@ class Listening:
             decided_after_us=max(now_us - ended.ended_us, 0),
         )
         self._tell(asr_pb2.RecognizeResponse(speech_stopped=stopped))
-        if ended.as_foreseen and self._head_start is not None:
-            asked, self._head_start = self._head_start, None
-        else:
-            self._forget_head_start()
-            asked = self._passes.ask(ended.segment, self._language, self._prompt())
+        self._partials.ended()
+        asked = self._early.take(ended.ended_us) or self._passes.ask(ended.segment, self._language, self._prompt())
+        self._judge(ended.utterance, ended.ended_us)
         span = tracer().start_span(names.ASR_FINAL, context=self._trace_context)
         self._due.put_nowait(_Due(ended, asked, now_us, span))
 
-    def _forget_head_start(self) -> None:
-        if self._head_start is not None:
-            self._head_start.drop()
-            self._head_start = None
+    def _perhaps_partial(self) -> None:
+        hearing = self._hearing
+        if not hearing.speaking or not self._partials.due(hearing.heard_to_us, hearing.speech_to_us):
+            return
+        if self._early.under_way or self._now_us() - hearing.heard_to_us > CURRENT_US:
+            return
+        clip = hearing.so_far()
+        if self._early.ask(Kind.PARTIAL, hearing.utterance, clip, self._language, self._prompt()):
+            self._partials.asked(hearing.heard_to_us)
+
+    def _partial(self, utterance: int, clip: Segment, outcome: Outcome) -> None:
+        """An early pass came before the end of its utterance: a head start on the final is a partial like others."""
+        heard = outcome.transcript
+        if self._settings.partials == "never":
+            return
+        self._tell(
+            asr_pb2.RecognizeResponse(
+                partial=asr_pb2.PartialTranscript(
+                    utterance=utterance, text=heard.text, end_us=clip.end_us, confidence=heard.confidence
+                )
+            )
+        )
+
+    def _judge(self, utterance: int, call_time_us: int) -> None:
+        """Asks whether the turn is over with the speech sample at call_time_us: once for each silence."""
+        silent = self._hearing.heard_to_us - call_time_us >= COVERS_US
+        if self._turn_ends is None or not silent or abs(call_time_us - self._judged_us) <= SAME_END_US:
+            return
+
+        def tell(judged: Judged) -> None:
+            turn_end = asr_pb2.TurnEnd(
+                utterance=utterance,
+                call_time_us=call_time_us,
+                probability=judged.probability,
+                took_us=judged.took_us,
+            )
+            self._tell(asr_pb2.RecognizeResponse(turn_end=turn_end))
+
+        if self._turn_ends.ask(self, self._hearing.turn(call_time_us), tell):
+            self._judged_us = call_time_us
 
     def _prompt(self) -> str:
         return f"{self._hints} {self._question}".strip() if self._settings.prompt else ""

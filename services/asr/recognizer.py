@@ -7,9 +7,12 @@ from typing import Any
 
 import grpc
 
+from services.asr.language import primary
 from services.asr.listening import Listening
 from services.asr.passes import Passes
+from services.asr.recognition import Calls
 from services.asr.settings import AsrSettings
+from services.asr.turn_end import TurnEnds
 from services.asr.vad import SileroModel
 from services.common import rpc
 from services.common.frameclient import FrameClient
@@ -17,7 +20,7 @@ from services.common.media.frame import SAMPLE_RATES_HZ
 from services.common.telemetry import log
 from services.common.telemetry.trace import context_from_traceparent
 from tandem.v1 import asr_pb2, asr_pb2_grpc, brain_pb2
-from tandem.v1.call_pb2 import ERROR_REASON_BAD_REQUEST
+from tandem.v1.call_pb2 import ERROR_REASON_BAD_REQUEST, ERROR_REASON_FULL
 
 Context = grpc.aio.ServicerContext[asr_pb2.RecognizeRequest, asr_pb2.RecognizeResponse]
 
@@ -33,8 +36,15 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
         passes: Passes,
         knows: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
+        turn_ends: TurnEnds | None = None,
+        calls: Calls | None = None,
     ) -> None:
-        """`bus`: the audio connection; `knows`: can the model recognize a language (ISO 639-1)?"""
+        """`bus`: the audio connection; `knows`: can the model recognize a language (ISO 639-1)?
+
+        `turn_ends`: None where no model judges the end of turns; `calls`: None for calls like any other.
+        """
+        self._turn_ends = turn_ends
+        self._calls = calls or Calls(passes, knows)
         self._knows = knows
         self._settings = settings
         self._bus = bus
@@ -55,17 +65,23 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
             mistake = f"start.language {first.start.language!r} is not known to {self._settings.model}"
         if mistake:
             await rpc.abort(context, grpc.StatusCode.INVALID_ARGUMENT, mistake, ERROR_REASON_BAD_REQUEST)
+        # A call that another stream has had before is not new: it must not go deaf.
+        if not first.start.from_sequence and not self._passes.admits:
+            full = "finals wait too long here: no new calls for the time being"
+            await rpc.abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, full, ERROR_REASON_FULL)
         told: asyncio.Queue[asr_pb2.RecognizeResponse | None] = asyncio.Queue()
+        passes = self._calls.open(first.start.call_id, language)
         listening = Listening(
             first.start,
-            language,
+            passes.language.named,
             self._settings,
             self._bus,
             self._vad,
-            self._passes,
+            passes,
             told.put_nowait,
             trace_context=rpc.caller_context(context),
             clock=self._clock,
+            turn_ends=self._turn_ends,
         )
         liveness = rpc.Liveness(self._clock())
         tasks = [
@@ -80,6 +96,7 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            passes.close()
 
     async def _listen(self, listening: Listening, told: "asyncio.Queue[Any]") -> None:
         try:
@@ -101,6 +118,8 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
                 if request.HasField("turn_context"):
                     turn = request.turn_context
                     listening.turn(turn.question, context_from_traceparent(turn.traceparent))
+                elif request.HasField("agent_speaks"):
+                    listening.agent_speaks(request.agent_speaks.speaking)
         finally:
             told.put_nowait(None)
 
@@ -109,11 +128,6 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
             told.put_nowait(asr_pb2.RecognizeResponse(heartbeat=brain_pb2.Heartbeat()))
             await asyncio.sleep(rpc.HEARTBEAT_S)
         told.put_nowait(None)
-
-
-def primary(language: str) -> str:
-    """The primary subtag of a BCP 47 tag: "en" of "en-GB"."""
-    return language.split("-")[0].lower()
 
 
 def mistake_in(request: asr_pb2.RecognizeRequest) -> str:

@@ -77,6 +77,11 @@ class Segment:
     def duration_ms(self) -> int:
         return len(self.samples) * 1000 // self.sample_rate_hz
 
+    @property
+    def end_us(self) -> int:
+        """Call time of the moment after the last sample."""
+        return self.call_time_us(len(self.samples) / self.sample_rate_hz)
+
     def call_time_us(self, seconds: float) -> int:
         """Call time of a moment in the clip, by the mark before it."""
         sample = round(seconds * self.sample_rate_hz)

@@ -10,7 +10,7 @@ The CTranslate2 model is called directly, with faster-whisper's feature extracto
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ import tokenizers
 from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.tokenizer import Tokenizer
 from numpy.typing import NDArray
+
+from services.asr.language import AUTO
+from services.asr.phantoms import phantom
 
 RATE_HZ = 16_000
 FULL_S = 30.0
@@ -63,12 +66,16 @@ class WordHeard:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said in a clip; empty text and confidence near 0 when there were no words."""
+    """What was said in a clip; empty text and confidence near 0 when there were no words.
+
+    `language`: the one it was decoded in, ISO 639-1; the probability is 0 unless it was to be detected.
+    """
 
     text: str
     words: tuple[WordHeard, ...]
     confidence: float
     language: str
+    language_probability: float = 0.0
 
 
 NOTHING = Transcript("", (), 0.0, "")
@@ -95,8 +102,13 @@ class Whisper:
         passes_at_once: int = 1,
         beam_size: int = 1,
         word_times: bool = True,
+        default_language: str = "en",
+        least_language_probability: float = 0.7,
     ) -> None:
-        """`path`: a CTranslate2 model folder. Raises RuntimeError or ValueError from CTranslate2 when it is none."""
+        """`path`: a CTranslate2 model folder. Raises RuntimeError or ValueError from CTranslate2 when it is none.
+
+        The default stands in for a language detected with less than the probability.
+        """
         self._model: Any = ctranslate2.models.Whisper(
             str(path), device=device, compute_type=compute_type, inter_threads=passes_at_once, intra_threads=1
         )
@@ -108,6 +120,8 @@ class Whisper:
         self._features = FeatureExtractor(**{key: value for key, value in options.items() if key in known})
         self._beam_size = beam_size
         self._word_times = word_times
+        self._default_language = default_language
+        self._least_language_probability = least_language_probability
         # Spoken words only: "[music]" and "(laughs)" would be read as said.
         self._suppress = [-1, *self._spelling("en").non_speech_tokens]
 
@@ -116,7 +130,9 @@ class Whisper:
         return bool(self._model.is_multilingual)
 
     def knows(self, language: str) -> bool:
-        """Can it recognize this language (ISO 639-1)?"""
+        """Can it recognize this language (ISO 639-1)? "auto" when it can tell languages apart."""
+        if language == AUTO:
+            return self.multilingual
         return language == "en" or (self.multilingual and self._tokenizer.token_to_id(f"<|{language}|>") is not None)
 
     def _spelling(self, language: str) -> Any:
@@ -125,21 +141,31 @@ class Whisper:
     def transcribe(
         self, samples: NDArray[np.int16], sample_rate_hz: int, language: str = "en", prompt: str = ""
     ) -> Transcript:
-        """What is said in a mono clip of up to 30 s; `prompt` is text that may have come before it."""
-        spelling = self._spelling(language)
+        """What is said in a mono clip of up to 30 s; `prompt` is text that may have come before it.
+
+        `language`: ISO 639-1, or "auto" to detect it.
+        """
         sound: NDArray[np.float32] = samples.astype(np.float32) * np.float32(1 / 32768)
         if sample_rate_hz != RATE_HZ:
             sound = np.asarray(soxr.resample(sound, sample_rate_hz, RATE_HZ, quality="HQ"), np.float32)
         sound = sound[: int(FULL_S * RATE_HZ)]
         seconds = len(sound) / RATE_HZ
         context_s = min(max(LEAST_CONTEXT_S, seconds + MARGIN_S), FULL_S)
-        prompt_tokens = self._prompt(spelling, prompt)
         encoded = self._encode(sound, context_s)
-        decoded = self._decode(encoded, spelling, prompt_tokens, seconds)
+        probability = 0.0
+        if language == AUTO:
+            language, probability = self._detected(encoded)
+        spelling = self._spelling(language)
+        decoded = self._decode(encoded, spelling, self._prompt(spelling, prompt), seconds)
         if decoded.doubtful or decoded.looping:
             encoded = self._encode(sound, FULL_S)
             decoded = self._decode(encoded, spelling, self._prompt(spelling, ""), seconds)
-        return self._transcript(encoded, decoded, spelling, seconds)
+        return replace(self._transcript(encoded, decoded, spelling, seconds), language_probability=probability)
+
+    def _detected(self, encoded: Any) -> tuple[str, float]:
+        token, probability = self._model.detect_language(encoded)[0][0]
+        language = token.strip("<|>") if probability >= self._least_language_probability else self._default_language
+        return language, float(probability)
 
     def _prompt(self, spelling: Any, prompt: str) -> list[int]:
         before: list[int] = []
@@ -187,6 +213,7 @@ class Whisper:
             decoded.looping
             or silent(decoded.no_speech, decoded.logprob)
             or not any(letter.isalnum() for letter in text)
+            or phantom(text, spelling.language_code, confidence, decoded.no_speech, seconds)
         ):
             return Transcript("", (), min(confidence, 0.1), spelling.language_code)
         words = (

@@ -7,27 +7,34 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.brain.agent import Agent
+from services.brain.agent_voice import AgentVoice
 from services.brain.company import Company, CompanyEvent, bridge_event
 from services.brain.ears import Ears
 from services.brain.endpoint import expected_answer
-from services.brain.history import History
+from services.brain.history import History, Message
+from services.brain.impatience import Level
 from services.brain.journal import JournalWriter
 from services.brain.model import call_of
 from services.brain.notices import Notices
+from services.brain.patience import Answer, Patience, profiles_of
 from services.brain.reply import Reply
 from services.brain.script.provider import arguments
+from services.brain.speculation import Speculation
 from services.brain.surroundings import Surroundings
 from services.brain.tools.toolbox import ToolBox
 from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
-    Audible,
+    Closing,
     Digit,
+    Discard,
+    EndLikely,
     HangUp,
     HearingLost,
     HoldChanged,
     HungUp,
     Ignored,
     Output,
+    Partial,
     Pause,
     Played,
     Release,
@@ -35,13 +42,14 @@ from services.brain.turn_events import (
     Respond,
     Resume,
     Say,
+    Speculate,
     SpeechStarted,
     SpeechStopped,
     StopSpeaking,
     TakenOver,
     Transcript,
 )
-from services.brain.turn_profile import TurnProfile
+from services.brain.turn_profile import Situation
 from services.brain.turn_state import State
 from services.brain.turnlog import Turn, TurnLog
 from services.brain.utterance import Utterance
@@ -51,9 +59,10 @@ from tandem.v1 import brain_pb2
 from tandem.v1.asr_pb2 import RecognizeResponse, TurnContext
 from tandem.v1.brain_pb2 import CallCommand, CallEvent
 from tandem.v1.call_pb2 import CallFacts, CallJournal, CallNotice, CallOutcome, JournalTurn
-from tandem.v1.tts_pb2 import FirstAudio, SynthesizeStart
+from tandem.v1.tts_pb2 import SynthesizeStart
 
 HANDOVER_SETTLES_S = 3.0
+_BE_BRIEF = "The caller is losing patience: answer in one short sentence, without pleasantries."
 
 
 class Conversation:
@@ -77,7 +86,9 @@ class Conversation:
         self._send = send
         self._clock = CallClock()
         self._clock.observe(call_time_us, asyncio.get_running_loop().time())
-        self.machine = TurnMachine(_patience(agent))
+        language = "en" if agent.language == "auto" else agent.language
+        self.machine = TurnMachine(profiles_of(agent), language)
+        self.patience = Patience(agent, facts.call_id)
         self._company = Company(self.machine)
         # The moment of the answer, so that a brain that takes over dates "tomorrow" from the same day.
         self._answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
@@ -85,11 +96,32 @@ class Conversation:
         self.history = History(self._system)
         self.log = TurnLog(facts, context_from_traceparent(traceparent), around.record_pii, self._turn_done)
         self._ears = Ears(
-            around.recognizer, facts, agent.language, agent.hints, traceparent, self._take_recognition, self._deaf
+            around.recognizer,
+            facts,
+            agent.language,
+            agent.hints,
+            traceparent,
+            self._take_recognition,
+            self._deaf,
+            self._no_ears,
+        )
+        self.voice = AgentVoice(
+            around.synthesizer,
+            SynthesizeStart(
+                call_id=facts.call_id,
+                sample_rate_hz=facts.audio.sample_rate_hz,
+                voice=agent.voice,
+                language=language,
+                lexicon=agent.lexicon,
+            ),
+            self.log,
+            self.now,
+            self.feed,
+            send,
         )
         self.reply: Reply | None = None
+        self._speculation: Speculation | None = None
         self.tool_tasks: set[asyncio.Task[None]] = set()
-        self._utterance_count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
         self._notices = Notices(around.control, facts.call_id, traceparent)
@@ -102,6 +134,7 @@ class Conversation:
         """Until the call ends or the stream breaks. `found` is another brain's journal of the same call."""
         journal, revision = found or (CallJournal(facts=self.facts, agent_version=self.agent.version), 0)
         journal.owner_epoch += 1
+        self.voice.epoch = journal.owner_epoch
         journal.trace_id = self.traceparent.split("-")[1] if self.traceparent else ""
         self.journal = JournalWriter(self.around.journals, journal, revision, self._over.set)
         self.journal.save()
@@ -121,7 +154,7 @@ class Conversation:
         if not taken_over:
             self.notify(CallNotice(started=self.facts))
             self._ears.open()
-            self._speak_unasked(self.agent.greeting)
+            self._speak_unasked(self.agent.greeting, Situation.GREETING)
             return
         self.history = History(self._system, json.loads(journal.messages_json or "[]"))
         self.log.resume_behind(journal.turns)
@@ -131,7 +164,7 @@ class Conversation:
             under_way = [call_of(message) for message in self.history.calls_under_way()]
             self._start_reply(self.log.begin(None, self.now())).answer(under_way)
         elif not journal.turns:
-            self._speak_unasked(self.agent.greeting)
+            self._speak_unasked(self.agent.greeting, Situation.GREETING)
         else:
             self.feed(TakenOver())
 
@@ -176,13 +209,16 @@ class Conversation:
             case "playout_started":
                 self.log.playout_started(event.playout_started, at)
             case "playout_progress":
-                self._heard(event.playout_progress.utterance_id, event.playout_progress.samples_played)
+                self.voice.heard(event.playout_progress.utterance_id, event.playout_progress.samples_played)
             case "playout_finished":
                 done = event.playout_finished
-                self._heard(done.utterance_id, done.samples_played)
+                self.voice.heard(done.utterance_id, done.samples_played)
                 self.log.playout_finished(done, at)
+                self.patience.agent_fell_silent(at)
                 self.feed(Played(done.utterance_id))
             case "dtmf":
+                wanted = self.machine.situation is Situation.COLLECTING_DIGITS
+                self.patience.impatience.key_pressed(event.dtmf.digit, wanted, self.now())
                 self.feed(Digit(event.dtmf.digit))
             case "hold_changed":
                 self.feed(HoldChanged(event.hold_changed.on_hold))
@@ -194,13 +230,19 @@ class Conversation:
                     self.outcome = theirs if event.hung_up.by_caller else ours
                 self._over.set()
 
-    def _heard(self, utterance_id: int, samples: int) -> None:
-        turn = self.log.of(utterance_id)
-        if turn is not None:
-            turn.utterances[utterance_id].heard.samples_played = samples
-
     def _deaf(self) -> None:
         self.feed(HearingLost())
+
+    def _no_ears(self) -> None:
+        """No asr has room for the call: a person can hear the caller, and an apology is better than a deaf agent."""
+        self.feed(ReplyBegan())
+        self._stop_speaking()
+        reply = self._start_reply(self.log.begin(None, self.now()))
+        if self.agent.escalation is not None:
+            reply.hand_over("Speech recognition is overloaded: the agent cannot hear the caller.")
+        else:
+            self.feed(Closing())
+            reply.say(self.agent.trouble)
 
     def _take_recognition(self, response: RecognizeResponse) -> None:
         now = self.now()
@@ -216,7 +258,14 @@ class Conversation:
                 self.feed(SpeechStopped(stopped.utterance, stopped.call_time_us))
             case "final":
                 self.log.transcript(response.final, now)
+                if self.agent.language == "auto" and response.final.language:
+                    self.machine.language = response.final.language
                 self.feed(Transcript(response.final.utterance, response.final.text, response.final.confidence))
+            case "partial":
+                self.feed(Partial(response.partial.utterance, response.partial.text, response.partial.confidence))
+            case "turn_end":
+                end = response.turn_end
+                self.feed(EndLikely(end.utterance, end.call_time_us, end.probability))
 
     # The machine.
 
@@ -233,6 +282,7 @@ class Conversation:
     def _do(self, outputs: list[Output], now: int) -> None:
         for output in outputs:
             self._do_one(output, now)
+        self._ears.agent_speaks(bool(self.machine.playing))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -247,14 +297,21 @@ class Conversation:
                 self._respond(output, now)
             case Say():
                 self._say(output)
+            case Speculate(turn):
+                if not self.tool_tasks:  # their results belong to the conversation, whatever the caller does
+                    self._speculation = Speculation(self, turn, now)
+            case Discard():
+                if self._speculation is not None:
+                    self._speculation.discard()
+                    self._speculation = None
             case Release(utterance_id):
-                self._release(utterance_id, now)
+                if not self.voice.release(utterance_id, now):
+                    # What was made for another answer than the one that is given.
+                    asyncio.get_running_loop().call_soon(self.feed, Played(utterance_id))
             case Pause():
-                for utterance in self._released():
-                    self._send(CallCommand(pause=brain_pb2.Pause(utterance_id=utterance.id)))
+                self.voice.pause()
             case Resume():
-                for utterance in self._released():
-                    self._resume(utterance)
+                self.voice.resume()
             case StopSpeaking():
                 self._stop_speaking()
             case Ignored():
@@ -262,57 +319,50 @@ class Conversation:
             case HangUp():
                 self._send(CallCommand(hang_up=brain_pb2.HangUpCall(reason="goodbye", after_playout=True)))
 
-    def _released(self) -> list[Utterance]:
-        return [
-            turn.utterances[ident]
-            for turn in self.log.turns.values()
-            for ident in sorted(turn.open_utterances)
-            if turn.utterances[ident].released
-        ]
-
-    def _release(self, utterance_id: int, now: int) -> None:
-        turn = self.log.of(utterance_id)
-        if turn is None:
-            return
-        utterance = turn.utterances[utterance_id]
-        utterance.released = True
-        turn.play_sent_us[utterance_id] = now
-        self._send(CallCommand(play=brain_pb2.Play(utterance_id=utterance_id, traceparent=turn.traceparent)))
-
-    def _resume(self, utterance: Utterance) -> None:
-        # An utterance that waits behind a paused one has not begun: it begins at its first sample.
-        at = utterance.heard.resume_sample() if utterance.heard.samples_played else 0
-        self._send(CallCommand(resume=brain_pb2.Resume(utterance_id=utterance.id, from_sample=at)))
-
     def _stop_speaking(self) -> None:
+        if self.voice.audible and self.machine.state in (State.HEARING, State.ENDPOINTING):
+            self.patience.impatience.interrupted()
         if self.reply is not None:
             self.reply.abandon()
         for turn in list(self.log.turns.values()):
             # First of all: a reply that was said in full but held back ends with its utterance.
             self.log.reply_done(turn, interrupted=True)
-            for ident in sorted(turn.open_utterances):
-                utterance = turn.utterances[ident]
-                utterance.cancel()
-                self._send(CallCommand(stop=brain_pb2.Stop(utterance_id=ident)))
-                if not utterance.released:
-                    self.log.utterance_closed(turn, ident)
+            self.voice.stop(turn)
 
     # Speaking.
 
     def _respond(self, respond: Respond, now: int) -> None:
-        if respond.amends:
-            self.history.caller_went_on(respond.text, respond.added)
-        else:
-            self.history.caller_said(respond.text)
+        answer = self.patience.answer(respond, self.machine.expected, now)
+        speculation, self._speculation = self._speculation, None
+        if speculation is not None and speculation.turn == respond and answer is Answer.MODEL:
+            self.reply = speculation.confirm(now)
+            self.save_messages()
+            return
+        if speculation is not None:
+            speculation.discard()
+        self.history.take(respond)
         self.save_messages()
-        self._start_reply(self.log.begin(respond, now)).answer()
+        reply = self._start_reply(self.log.begin(respond, now))
+        if answer is Answer.HAND_OVER:
+            reply.hand_over("The caller lost patience and asked for a person.")
+        elif answer is Answer.OFFER_PERSON and self.agent.escalation is not None:
+            reply.say(self.agent.escalation.offer)
+        else:
+            reply.answer()
+
+    def messages(self) -> list[Message]:
+        """The conversation for the model."""
+        system, *rest = self.history.messages()
+        if self.patience.level is not Level.CALM:
+            system = {**system, "content": f"{system['content']}\n\n{_BE_BRIEF}"}
+        return [system, *rest]
 
     def _start_reply(self, turn: Turn) -> Reply:
         self.reply = Reply(self, turn)
         return self.reply
 
-    def _speak_unasked(self, text: str) -> None:
-        self.feed(ReplyBegan())
+    def _speak_unasked(self, text: str, situation: Situation = Situation.SPEAKING) -> None:
+        self.feed(ReplyBegan(situation))
         self._start_reply(self.log.begin(None, self.now())).say(text)
 
     def _say(self, what: Say) -> None:
@@ -320,48 +370,11 @@ class Conversation:
             if self.reply is not None:
                 self.reply.fill()
             return
-        sentences = {
-            Say.MISSED: self.agent.sorry_missed,
-            Say.STILL_THERE: self._still_there(),
-            Say.GOODBYE: self.agent.silence.goodbye,
-            Say.TROUBLE: self.agent.trouble,
-        }
-        self._start_reply(self.log.begin(None, self.now())).say(sentences[what])
-
-    def _still_there(self) -> str:
-        prompts = self.agent.silence.prompts
-        return prompts[max(self.machine.prompts_said - 1, 0) % len(prompts)]
+        self._start_reply(self.log.begin(None, self.now())).say(self.patience.sentence(what, self.machine.prompts_said))
 
     def open_utterance(self, turn: Turn, cacheable: bool = False, filler: bool = False) -> Utterance:
         """A new utterance of this turn; text is fed to it."""
-        self._utterance_count += 1
-        start = SynthesizeStart(
-            call_id=self.facts.call_id,
-            # Epochs keep a take-over's utterances apart from those of the brain before.
-            utterance_id=self.journal.journal.owner_epoch * 100_000 + self._utterance_count,
-            sample_rate_hz=self.facts.audio.sample_rate_hz,
-            voice=self.agent.voice,
-            language=self.agent.language,
-            cacheable=cacheable,
-        )
-
-        answers_audible = turn.answers_audible
-
-        def first_audio(utterance: Utterance, audio: FirstAudio) -> None:
-            self.log.audio_ready(turn, utterance.id, audio, self.now())
-            if filler and turn.answers_audible > answers_audible:
-                unheard(utterance)  # what it was to bridge is over
-                return
-            turn.answers_audible += not filler
-            self.feed(Audible(utterance.id))
-
-        def unheard(utterance: Utterance) -> None:
-            self.log.utterance_closed(turn, utterance.id)
-
-        utterance = Utterance(self.around.synthesizer, start, turn.traceparent, first_audio, unheard)
-        self.log.speaks(turn, utterance)
-        self.history.agent_speaks(utterance.id, utterance.heard)
-        return utterance
+        return self.voice.open(turn, self.history, cacheable, filler)
 
     def question_asked(self, text: str) -> None:
         """What the agent just said sets what is expected of the caller."""
@@ -377,17 +390,11 @@ class Conversation:
 
     def save_messages(self) -> None:
         """Journals the conversation as it is now."""
-        self.journal.journal.messages_json = self.history.to_json()
+        if self._speculation is None:  # what may never have been is not put down
+            self.journal.journal.messages_json = self.history.to_json()
         self.journal.save()
 
     def notify(self, notice: CallNotice) -> None:
         """Tells whoever watches the call."""
         notice.call_time_us = self.now()
         self._notices.tell(notice)
-
-
-def _patience(agent: Agent) -> TurnProfile:
-    silence = agent.silence
-    return TurnProfile(
-        silence_prompt_ms=round(silence.prompt_after_s * 1000), silence_prompts=silence.hang_up_after - 1
-    )

@@ -8,7 +8,14 @@ import grpc
 
 from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, trace_metadata
 from services.common.telemetry.log import logger
-from tandem.v1.asr_pb2 import FinalTranscript, RecognizeRequest, RecognizeResponse, RecognizeStart, TurnContext
+from tandem.v1.asr_pb2 import (
+    AgentSpeaks,
+    FinalTranscript,
+    RecognizeRequest,
+    RecognizeResponse,
+    RecognizeStart,
+    TurnContext,
+)
 from tandem.v1.brain_pb2 import Heartbeat
 from tandem.v1.call_pb2 import CallFacts
 
@@ -17,12 +24,15 @@ if TYPE_CHECKING:
 
 FRAME_US = 20_000
 _REOPEN_S = 0.2
+# Every asr refuses new calls; so long a caller may be kept waiting for one that does not.
+_FULL_TRIES = 10
 # A worker counts its utterances from 1; ours go on counting over workers.
 _UTTERANCES_A_WORKER = 1_000_000
 
 
 class Ears:
-    """Tells `take` every response but heartbeats, until closed; `lost` when a stream broke.
+    """Tells `take` every response but heartbeats, until closed; `lost` when a stream broke; `full`, once, when no asr
+    takes the call for 2 s.
 
     Another worker hears again what was said since the last transcript, under other utterance numbers.
     """
@@ -36,6 +46,7 @@ class Ears:
         traceparent: str,
         take: Callable[[RecognizeResponse], None],
         lost: Callable[[], None],
+        full: Callable[[], None],
     ) -> None:
         self._stub = stub
         self._facts = facts
@@ -44,9 +55,12 @@ class Ears:
         self._traceparent = traceparent
         self._take = take
         self._lost = lost
+        self._full = full
+        self._refused = 0
         self._understood_us = 0
         self._worker = 0
         self._context: TurnContext | None = None
+        self._agent_speaks = False
         self._requests: asyncio.Queue[RecognizeRequest] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
@@ -60,6 +74,12 @@ class Ears:
         self._context = context
         self._requests.put_nowait(RecognizeRequest(turn_context=context))
 
+    def agent_speaks(self, speaking: bool) -> None:
+        """Whether the agent is heard: the caller's words may be an interruption then. Told when it changes."""
+        if speaking != self._agent_speaks:
+            self._agent_speaks = speaking
+            self._requests.put_nowait(RecognizeRequest(agent_speaks=AgentSpeaks(speaking=speaking)))
+
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -69,12 +89,19 @@ class Ears:
             try:
                 await self._listen()
             except (grpc.aio.AioRpcError, TimeoutError) as error:
+                self._count_refusal(error)
                 logger().warning("asr stream lost, opening another", call_id=self._facts.call_id, error=repr(error))
             except Exception:  # of what was made of a response: the call must not go deaf for it
                 logger().exception("asr response not taken, opening another stream", call_id=self._facts.call_id)
             self._worker += 1
             self._lost()
             await asyncio.sleep(_REOPEN_S)
+
+    def _count_refusal(self, error: Exception) -> None:
+        full = isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        self._refused = self._refused + 1 if full else 0
+        if self._refused == _FULL_TRIES:
+            self._full()
 
     async def _listen(self) -> None:
         self._requests = asyncio.Queue()
@@ -112,6 +139,8 @@ class Ears:
         )
         if self._context is not None:
             yield RecognizeRequest(turn_context=self._context)
+        if self._agent_speaks:
+            yield RecognizeRequest(agent_speaks=AgentSpeaks(speaking=True))
         while True:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):

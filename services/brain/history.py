@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.brain.heard import HeardText
+from services.brain.turn_events import Respond
 
 Message = dict[str, Any]
 
@@ -17,6 +18,21 @@ class History:
         self._messages: list[Message] = list(messages or [])
         self._spoken: dict[int, tuple[Message, HeardText]] = {}
 
+    def state(self) -> "tuple[list[Message], dict[int, tuple[Message, HeardText]]]":
+        """For `restore`."""
+        return list(self._messages), dict(self._spoken)
+
+    def restore(self, state: "tuple[list[Message], dict[int, tuple[Message, HeardText]]]") -> None:
+        """As it was when `state` was taken: what came since never was."""
+        self._messages, self._spoken = list(state[0]), dict(state[1])
+
+    def take(self, turn: Respond) -> None:
+        """The caller's turn is over, as far as known."""
+        if turn.amends:
+            self.caller_went_on(turn.text, turn.added)
+        else:
+            self.caller_said(turn.text)
+
     def caller_said(self, text: str) -> None:
         self._messages.append({"role": "user", "content": text})
 
@@ -24,7 +40,7 @@ class History:
         """The turn answered last had more words: they replace it, unless something was said or done since."""
         if self._messages and self._messages[-1]["role"] == "user":
             self._messages[-1] = {"role": "user", "content": text}
-        else:
+        elif added:
             self.caller_said(added)
 
     def agent_speaks(self, utterance_id: int, heard: HeardText) -> None:

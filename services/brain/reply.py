@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import StatusCode, set_span_in_context, use_span
 
+from services.brain.fillers import Kind
 from services.brain.handover import hand_over
 from services.brain.model import ModelCall, ModelFailed, stream_chat
 from services.brain.tools.built_in import END_CALL, TRANSFER_TO_PERSON
@@ -32,13 +33,20 @@ JOURNAL_WITHIN_S = 0.3
 
 
 class Reply:
-    """Runs as a task of its own; `abandon` ends it, its tools excepted."""
+    """Runs as a task of its own; `abandon` ends it, its tools excepted.
 
-    def __init__(self, conversation: "Conversation", turn: Turn) -> None:
+    Not `confirmed` it is made on speculation: it speaks into a buffer, and does nothing else before `confirm`.
+    """
+
+    def __init__(self, conversation: "Conversation", turn: Turn, confirmed: bool = True) -> None:
         self._call = conversation
         self.turn = turn
+        self._confirmed = asyncio.Event()
+        self._question = ""
+        if confirmed:
+            self._confirmed.set()
         self._task: asyncio.Task[None] | None = None
-        self._filling: list[str] = []
+        self._filling = ""
         self._utterances: list[Utterance] = []
         self._fillers: list[Utterance] = []
 
@@ -50,6 +58,16 @@ class Reply:
         """Speak a sentence of the agent's own."""
         self._task = asyncio.create_task(self._finishing(self._say(text)))
 
+    def hand_over(self, reason: str) -> None:
+        """Put the caller through to a person, who was offered."""
+        self._task = asyncio.create_task(self._finishing(self._put_through(reason)))
+
+    def confirm(self) -> None:
+        """The turn that it answers is over."""
+        self._confirmed.set()
+        if self._question:
+            self._call.question_asked(self._question)
+
     def abandon(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -60,11 +78,13 @@ class Reply:
             await asyncio.wait({self._task}, timeout=within_s)
 
     def fill(self) -> None:
-        """Say something while the caller waits: what the tool in hand says, or one of the agent's fillers in turn."""
-        fillers = self._filling or self._call.agent.fillers
-        if not fillers or (self._task is not None and self._task.done()):
+        """Say something while the caller waits: what the tool in hand says, or one of the agent's fillers."""
+        if self._task is not None and self._task.done():
             return
-        text = fillers[self.turn.entry.index % len(fillers)]
+        kind = Kind.AGAIN if self._fillers else Kind.TOOL if self.turn.tool_since_us else Kind.THINKING
+        text = self._call.patience.fillers.next(kind, self._filling, self._call.patience.level)
+        if text is None:
+            return
         utterance = self._call.open_utterance(self.turn, cacheable=True, filler=True)
         self._fillers.append(utterance)
         self._feed(utterance, text)
@@ -81,6 +101,7 @@ class Reply:
             logger().exception("reply failed", call_id=self._call.facts.call_id)
             await self._say(self._call.agent.trouble)
         await self._all_audible()
+        await self._confirmed.wait()
         self._call.log.reply_done(self.turn)
         self._call.feed(ReplyDone())
 
@@ -99,8 +120,15 @@ class Reply:
         self._utterances.append(utterance)
         self._feed(utterance, text)
         utterance.end()
-        self._call.question_asked(text)
+        self._asks(text)
         await utterance.audible.wait()
+
+    def _asks(self, text: str) -> None:
+        """What is expected of the caller next; not while they may still be at the turn before."""
+        if self._confirmed.is_set():
+            self._call.question_asked(text)
+        else:
+            self._question = text
 
     async def _answer(self, under_way: Sequence[ModelCall]) -> None:
         if self._call.tool_tasks:
@@ -111,11 +139,19 @@ class Reply:
             calls = await self._speak_model()
             if not calls:
                 return
+            await self._confirmed.wait()
             self._call.history.agent_calls([call.message() for call in calls])
             self._call.save_messages()
             if await self._run_tools(calls):
                 return
         raise ModelFailed(f"no answer after {MODEL_CALLS_A_REPLY} model calls in one turn")
+
+    async def _put_through(self, reason: str) -> None:
+        call = ModelCall(f"offer_{self.turn.entry.index}", TRANSFER_TO_PERSON, json.dumps({"reason": reason}))
+        self._call.history.agent_calls([call.message()])
+        self._call.save_messages()
+        if not await self._run_tools([call]):
+            await self._answer(())
 
     # The model.
 
@@ -133,7 +169,7 @@ class Reply:
         try:
             pieces = stream_chat(
                 agent.model,
-                self._call.history.messages(),
+                self._call.messages(),
                 self._call.tools.openai_tools(),
                 self._call.model_arguments(),
             )
@@ -156,7 +192,7 @@ class Reply:
             span.end()
             if utterance is not None:
                 utterance.end()
-                self._call.question_asked(utterance.written)
+                self._asks(utterance.written)
         if utterance is None and not calls:
             raise ModelFailed(f"{agent.model} returned neither words nor a tool call")
         return calls
@@ -181,8 +217,7 @@ class Reply:
 
     async def _run_tool(self, call: ModelCall) -> None:
         """The result is kept even when the reply is abandoned meanwhile (agents#3702)."""
-        self._filling = [self._call.tools.declaration(call.name).say_while] if call.name in self._call.tools else []
-        self._filling = [text for text in self._filling if text]
+        self._filling = self._call.tools.declaration(call.name).say_while if call.name in self._call.tools else ""
         self.turn.tool_since_us = self._call.now()
         task = asyncio.create_task(self._tool(call))
         self._call.tool_tasks.add(task)
@@ -192,7 +227,7 @@ class Reply:
         finally:
             self.turn.tool_us += self._call.now() - self.turn.tool_since_us
             self.turn.tool_since_us = 0
-            self._filling = []
+            self._filling = ""
 
     async def _tool(self, call: ModelCall) -> None:
         conversation, journal = self._call, self._call.journal

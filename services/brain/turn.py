@@ -10,60 +10,65 @@ Pure: events with their call time (microseconds) go in, outputs come out; no clo
                                                            └── cough, "mm-hm": back to where it was
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from services.brain.endpoint import Expected, is_backchannel, silence_needed_ms
-from services.brain.turn_events import (
-    Audible,
-    Closing,
-    Digit,
-    Event,
-    HangUp,
-    HearingLost,
-    HoldChanged,
-    HungUp,
-    Ignored,
-    Output,
-    Pause,
-    Played,
-    Release,
-    ReplyBegan,
-    ReplyDone,
-    Respond,
-    Resume,
-    Say,
-    Silenced,
-    SpeechStarted,
-    SpeechStopped,
-    StopSpeaking,
-    TakenOver,
-    Transcript,
-    TransferBegan,
-    TransferReturned,
-)
-from services.brain.turn_profile import TurnProfile
-from services.brain.turn_state import CallerUtterance, State, Timer
+from services.brain import turn_events as ev
+from services.brain.agent_turn import AgentTurn
+from services.brain.barge_in import intelligible, interrupts, surely_interrupts
+from services.brain.caller_turn import CallerTurn
+from services.brain.endpoint import Evidence, Expected, silence_needed_ms
+from services.brain.foresight import Foresight
+from services.brain.keys import Keys
+from services.brain.pauses import Pauses
+from services.brain.turn_events import Event, Output, Respond, Say
+from services.brain.turn_profile import PROFILES, Profiles, Situation, TurnProfile
+from services.brain.turn_state import Deadlines, State, Timer
+
+_LEAST_FORESIGHT_US = 20_000
 
 
 @dataclass(slots=True)
 class TurnMachine:
-    """One a call. `expected` is what the agent's last question asks for; set it with each question."""
+    """One a call. `expected` is what the agent's last question asks for; set it with each question.
 
-    profile: TurnProfile = field(default_factory=TurnProfile)
+    `silence_needed`: the silence after the last speech sample, in ms, that ends a turn for which this is known.
+    """
+
+    profiles: Profiles = field(default_factory=lambda: PROFILES)
+    language: str = "en"
+    silence_needed: Callable[[Evidence], int] = silence_needed_ms
     expected: Expected = Expected.ANYTHING
     state: State = State.LISTENING
-    _deadlines: dict[Timer, int] = field(default_factory=dict)
-    _utterances: dict[int, CallerUtterance] = field(default_factory=dict)
-    _audible: list[int] = field(default_factory=list)  # ready, held back while in doubt
-    _playing: set[int] = field(default_factory=set)
-    _replying: bool = False
-    _closing: bool = False
+    _deadlines: Deadlines = field(default_factory=Deadlines)
+    _caller: CallerTurn = field(default_factory=CallerTurn)
+    _pauses: Pauses = field(default_factory=Pauses)
+    _agent: AgentTurn = field(default_factory=AgentTurn)
     _answered: Respond | None = None  # what the reply in hand answers, while none of it was heard
+    _foresight: Foresight = field(default_factory=Foresight)
     _late: Respond | None = None
     _on_hold: bool = False
-    _digits: str = ""
-    _digits_from_us: int = 0
+    _keys: Keys = field(default_factory=Keys)
     _prompts: int = 0
+
+    @property
+    def situation(self) -> Situation:
+        """What the agent is doing; it has its own patience."""
+        if self.state is State.TRANSFERRING:
+            return Situation.TRANSFERRING
+        if doing := self._agent.doing:
+            return doing
+        asked = self.expected in (Expected.DIGITS, Expected.PHONE, Expected.DATE_OF_BIRTH)
+        return Situation.COLLECTING_DIGITS if self._keys.digits or asked else Situation.SPEAKING
+
+    @property
+    def profile(self) -> TurnProfile:
+        return self.profiles[self.situation]
+
+    @property
+    def playing(self) -> bool:
+        """The agent is heard, or paused."""
+        return bool(self._agent.playing)
 
     @property
     def prompts_said(self) -> int:
@@ -72,16 +77,13 @@ class TurnMachine:
 
     def next_deadline(self) -> int | None:
         """Call time at which `expire` is due."""
-        return min(self._deadlines.values(), default=None)
+        return self._deadlines.next_us
 
     def expire(self, now_us: int) -> list[Output]:
         """The timers that ran out by now, in their order."""
         out: list[Output] = []
-        while (due := min(self._deadlines, key=self._deadlines.__getitem__, default=None)) is not None:
-            if self._deadlines[due] > now_us:
-                break
-            del self._deadlines[due]
-            out += self._on_timer(due, now_us)
+        while (timer := self._deadlines.pop_due(now_us)) is not None:
+            out += self._on_timer(timer, now_us)
         return out
 
     def handle(self, event: Event, now_us: int) -> list[Output]:
@@ -89,249 +91,288 @@ class TurnMachine:
         if self.state is State.ENDED:
             return []
         match event:
-            case SpeechStarted():
+            case ev.SpeechStarted():
                 return self._speech_started(event, now_us)
-            case SpeechStopped():
+            case ev.SpeechStopped():
                 return self._speech_stopped(event, now_us)
-            case Transcript():
+            case ev.Transcript():
                 return self._transcript(event, now_us)
-            case Digit():
+            case ev.Partial():
+                return self._partial(event, now_us)
+            case ev.EndLikely():
+                return self._end_judged(event, now_us)
+            case ev.Digit():
                 return self._digit(event.digit, now_us)
-            case Audible():
-                self._audible.append(event.utterance_id)
+            case ev.Audible():
+                self._agent.ready.append(event.utterance_id)
                 return self._release()
-            case Played():
+            case ev.Played():
                 return self._played(event.utterance_id, now_us)
-            case ReplyBegan() | TransferReturned():
+            case ev.ReplyBegan(situation):
+                self._think(now_us, situation)
+                return []
+            case ev.TransferReturned():
                 self._think(now_us)
                 return []
-            case ReplyDone():
-                self._replying = False
+            case ev.ReplyDone():
+                self._agent.replying = False
                 if self.state is State.TRANSFERRING:
                     # A person has the caller, and our leg ends any moment; or it was forgotten.
-                    self._set(Timer.LEFT_BEHIND, now_us + self.profile.left_behind_ms * 1000)
+                    self._deadlines.set(Timer.LEFT_BEHIND, now_us + self.profile.left_behind_ms * 1000)
                 return self._after_speech(now_us)
-            case Closing():
-                self._closing = True
+            case ev.Closing():
+                self._agent.closing = True
                 return []
-            case TransferBegan() | Silenced():
+            case ev.TransferBegan() | ev.Silenced():
+                out = self._discard()
                 self._deadlines.clear()
-                self._utterances.clear()
-                self._digits = ""
+                self._caller.clear()
+                self._keys.clear()
                 self.state = State.TRANSFERRING
-                return self._fall_silent() if event == Silenced() else []
-            case HearingLost():
+                return out + (self._fall_silent() if event == ev.Silenced() else [])
+            case ev.HearingLost():
                 self._hearing_lost(now_us)
                 return []
-            case HoldChanged():
+            case ev.HoldChanged():
                 self._on_hold = event.on_hold
-                return self._listen(now_us) if self.state is State.LISTENING and not self._digits else []
-            case TakenOver():
+                return self._listen(now_us) if self.state is State.LISTENING and not self._keys.digits else []
+            case ev.TakenOver():
                 return self._listen(now_us)
-            case HungUp():
+            case ev.HungUp():
                 return self._end()
 
     # The caller's side.
 
-    def _speech_started(self, event: SpeechStarted, now_us: int) -> list[Output]:
+    def _speech_started(self, event: ev.SpeechStarted, now_us: int) -> list[Output]:
         if self.state is State.TRANSFERRING:
             return []
-        self._utterances[event.utterance] = CallerUtterance(event.at_us)
+        profile, out = self.profile, self._discard()
+        if self.state is State.ENDPOINTING and self._caller.utterances:
+            self._pauses.went_on((event.at_us - self._caller.stopped_us) // 1000)
+        elif self.state is State.THINKING and self._answered is not None:
+            # We took a pause for the end.
+            self._pauses.went_on((event.at_us - self._answered.stopped_us) // 1000)
+        self._caller.began(event.utterance, event.at_us)
         match self.state:
             case State.SPEAKING | State.THINKING:
-                speaking = self.state is State.SPEAKING
                 self.state = State.DOUBTING
-                for timer in (Timer.FILLER, Timer.REPLY_OVERDUE):
-                    self._deadlines.pop(timer, None)
-                self._set(Timer.BARGE_IN, event.at_us + self.profile.barge_in_after_ms * 1000)
-                return [Pause()] if speaking else []
+                self._deadlines.cancel(Timer.FILLER, Timer.REPLY_OVERDUE)
+                if profile.interruptible:
+                    self._deadlines.set(Timer.BARGE_IN, event.at_us + profile.barge_in_after_ms * 1000)
+                if self._agent.playing and profile.pause_at_speech:
+                    self._agent.paused = True
+                    out.append(ev.Pause())
             case State.DOUBTING:
-                self._deadlines.pop(Timer.FINAL_OVERDUE, None)
-                self._set(Timer.BARGE_IN, event.at_us + self.profile.barge_in_after_ms * 1000)
-                return []
+                self._deadlines.cancel(Timer.FINAL_OVERDUE)
+                if profile.interruptible:
+                    self._deadlines.set(Timer.BARGE_IN, event.at_us + profile.barge_in_after_ms * 1000)
             case _:
-                for timer in (Timer.SILENCE, Timer.ENDPOINT, Timer.FINAL_OVERDUE):
-                    self._deadlines.pop(timer, None)
+                self._deadlines.cancel(Timer.SILENCE, Timer.ENDPOINT, Timer.FINAL_OVERDUE)
                 self.state = State.HEARING
-                return []
+        return out
 
-    def _speech_stopped(self, event: SpeechStopped, now_us: int) -> list[Output]:
-        utterance = self._utterances.get(event.utterance)
+    def _speech_stopped(self, event: ev.SpeechStopped, now_us: int) -> list[Output]:
+        utterance = self._caller.utterances.get(event.utterance)
         if utterance is None:
             return []
         utterance.stopped_us = event.at_us
-        self._set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
+        self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
         if self.state is State.DOUBTING:
-            self._deadlines.pop(Timer.BARGE_IN, None)
+            self._deadlines.cancel(Timer.BARGE_IN)
         elif self.state is State.HEARING:
             self.state = State.ENDPOINTING
         return []
 
-    def _transcript(self, event: Transcript, now_us: int) -> list[Output]:
-        utterance = self._utterances.get(event.utterance)
+    def _transcript(self, event: ev.Transcript, now_us: int) -> list[Output]:
+        utterance = self._caller.utterances.get(event.utterance)
         if utterance is None:
             return []
-        hummed = self._playing and event.confidence < self.profile.interruption_confidence
-        utterance.text = "" if self.state is State.DOUBTING and hummed else event.text.strip()
+        utterance.text = self._words(event)
         if self.state is State.DOUBTING:
             return self._settle_doubt(now_us)
         if self.state is State.ENDPOINTING:
             return self._consider_end(now_us)
         return []
 
+    def _partial(self, event: ev.Partial, now_us: int) -> list[Output]:
+        utterance = self._caller.utterances.get(event.utterance)
+        if utterance is None:
+            return []
+        utterance.partial = self._words(event)
+        if self.state is not State.DOUBTING or not surely_interrupts(utterance.partial, self.language, self.profile):
+            return []
+        return self._yield_turn(now_us)
+
+    def _words(self, event: ev.Transcript | ev.Partial) -> str:
+        doubt = self.state is State.DOUBTING and self._agent.playing
+        return intelligible(event.text, event.confidence, self.profile).strip() if doubt else event.text.strip()
+
+    def _end_judged(self, event: ev.EndLikely, now_us: int) -> list[Output]:
+        utterance = self._caller.utterances.get(event.utterance)
+        if utterance is not None:
+            utterance.end_judged = (event.at_us, event.probability)
+        return self._consider_end(now_us) if utterance and self.state is State.ENDPOINTING else []
+
     def _hearing_lost(self, now_us: int) -> None:
-        known = {key: one for key, one in self._utterances.items() if one.text is not None}
-        if len(known) < len(self._utterances):
-            self._utterances = known
-            self._deadlines.pop(Timer.BARGE_IN, None)
-            self._set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
+        if self._caller.forget_unknown():
+            self._deadlines.cancel(Timer.BARGE_IN)
+            self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
 
     def _settle_doubt(self, now_us: int) -> list[Output]:
         """The caller's sound over the agent has its words now, or will have none."""
-        text = self._text()
-        if text and not is_backchannel(text):
+        text = self._caller.text
+        if interrupts(text, self.language, self.profile):
             return self._yield_turn(now_us)
-        if any(one.text is None for one in self._utterances.values()):
+        if not self._caller.understood:
             return []
-        if text and self._playing:
-            self._late = self._caller_turn(text)
+        if text and self._agent.playing:
+            self._late = self._turn_of(text)
         return self._go_on(now_us)
 
     def _yield_turn(self, now_us: int) -> list[Output]:
         """The interruption is real: the agent stops, the caller's words count from their beginning."""
         out = self._fall_silent()
-        speaking = any(one.stopped_us is None for one in self._utterances.values())
+        speaking = self._caller.speaking
         self.state = State.HEARING if speaking else State.ENDPOINTING
         if not speaking:
-            self._set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
+            self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
             out += self._consider_end(now_us)
         return out
 
     def _fall_silent(self) -> list[Output]:
         self._deadlines.clear()
-        self._audible.clear()
-        self._playing.clear()
-        self._replying = self._closing = False
-        return [StopSpeaking()]
+        self._agent.fall_silent()
+        return [ev.StopSpeaking()]
 
     def _go_on(self, now_us: int) -> list[Output]:
         """No interruption: the agent goes on where it was."""
-        self._utterances.clear()
-        for timer in (Timer.BARGE_IN, Timer.FINAL_OVERDUE):
-            self._deadlines.pop(timer, None)
-        out: list[Output] = [Ignored()]
-        if self._playing:
+        self._caller.clear()
+        self._deadlines.cancel(Timer.BARGE_IN, Timer.FINAL_OVERDUE)
+        out: list[Output] = [ev.Ignored()]
+        if self._agent.playing:
             self.state = State.SPEAKING
-            out.append(Resume())
-        else:
+            if self._agent.paused:
+                out.append(ev.Resume())
+        elif self._agent.replying:
             self._wait_for_reply(now_us, self.profile.filler_after_ms)
+        else:
+            # All was heard while it was unclear: nothing is left to go on with.
+            self.state = State.SPEAKING
+        self._agent.paused = False
         return out + self._release() + self._after_speech(now_us)
 
     def _consider_end(self, now_us: int) -> list[Output]:
         """The caller is silent: is the turn over, and if not yet, when?"""
-        if any(one.text is None for one in self._utterances.values()):
+        if not self._caller.understood:
             return []
-        self._deadlines.pop(Timer.FINAL_OVERDUE, None)
-        text = self._text()
+        self._deadlines.cancel(Timer.FINAL_OVERDUE)
+        text = self._caller.text
         if not text:
             return self._no_words(now_us)
-        text = f"{text} {self._digits}".rstrip()
-        stopped_us = max(one.stopped_us or one.started_us for one in self._utterances.values())
-        end_us = stopped_us + silence_needed_ms(text, self.expected) * 1000
+        probability = self._caller.end_probability
+        evidence = Evidence(text, self.expected, probability, self._pauses, self.language, self._keys.digits)
+        end_us = self._caller.stopped_us + self.silence_needed(evidence) * 1000
+        turn = self._turn_of(f"{text} {self._keys.digits}".rstrip())
         if now_us < end_us:
-            self._set(Timer.ENDPOINT, end_us)
-            return []
-        return self._respond(self._caller_turn(text), now_us)
+            self._deadlines.set(Timer.ENDPOINT, end_us)
+            if end_us - now_us < _LEAST_FORESIGHT_US:
+                return []
+            return self._foresight.begin(turn, self.profile.speculations)
+        return self._respond(turn, now_us)
+
+    def _discard(self) -> list[Output]:
+        out = self._foresight.drop()
+        if out:
+            self._agent.ready.clear()
+        return out
 
     def _no_words(self, now_us: int) -> list[Output]:
         """Speech without words (pipecat#5240): never a stall."""
-        length_us = sum((one.stopped_us or one.started_us) - one.started_us for one in self._utterances.values())
-        self._utterances.clear()
-        if self._digits or length_us < self.profile.missed_speech_ms * 1000:
+        missed = self._caller.speech_us >= self.profile.missed_speech_ms * 1000
+        self._caller.clear()
+        if self._keys.digits or not missed:
             self._listen(now_us)
-            if self._digits:
-                self._set(Timer.DIGITS, now_us + self.profile.digits_ms * 1000)
-            return [Ignored()]
+            if self._keys.digits:
+                self._deadlines.set(Timer.DIGITS, now_us + self.profile.digits_ms * 1000)
+            return [ev.Ignored()]
+        if (before := self._answered) is not None:
+            # Noise broke into the making of an answer: what was asked is answered all the same.
+            again = Respond(before.text, "", before.started_us, before.stopped_us, amends=True)
+            return self._respond(again, now_us)
         self._think(now_us)
         return [Say.MISSED]
 
-    def _caller_turn(self, text: str) -> Respond:
-        first = min(one.started_us for one in self._utterances.values())
-        last = max(one.stopped_us or one.started_us for one in self._utterances.values())
-        return Respond(text, text, first, last)
+    def _turn_of(self, text: str) -> Respond:
+        return self._amending(self._caller.respond(text))
 
-    def _text(self) -> str:
-        return " ".join(one.text for _, one in sorted(self._utterances.items()) if one.text)
+    def _amending(self, turn: Respond) -> Respond:
+        """Nothing of the last answer was heard: to the caller it is still one turn."""
+        if (before := self._answered) is None:
+            return turn
+        return Respond(f"{before.text} {turn.text}", turn.text, before.started_us, turn.stopped_us, amends=True)
 
     def _respond(self, turn: Respond, now_us: int) -> list[Output]:
-        if (before := self._answered) is not None:
-            # Nothing of the answer was heard: to the caller it is still one turn.
-            turn = Respond(f"{before.text} {turn.text}", turn.text, before.started_us, turn.stopped_us, amends=True)
-        self._utterances.clear()
+        out = self._foresight.settle(turn)
+        if out:
+            self._agent.ready.clear()
+        self._caller.clear()
         self._late = None
-        self._digits = ""
+        self._keys.clear()
         self._prompts = 0
         self._think(now_us)
         self._answered = turn
-        return [turn]
+        return [*out, turn, *self._release()]
 
     def _digit(self, digit: str, now_us: int) -> list[Output]:
         if self.state is State.TRANSFERRING:
             return []
-        out: list[Output] = []
+        out = self._discard()
         if self.state in (State.SPEAKING, State.THINKING, State.DOUBTING):
-            self._utterances.clear()
+            self._caller.clear()
             out = self._fall_silent()
             self.state = State.LISTENING
-        self._deadlines.pop(Timer.SILENCE, None)
-        if not self._digits:
-            self._digits_from_us = now_us
-        if digit != "#":
-            self._digits += digit
-            self._set(Timer.DIGITS, now_us + self.profile.digits_ms * 1000)
-            return out
-        return out + self._digits_complete(now_us)
+        self._deadlines.cancel(Timer.SILENCE)
+        if self._keys.press(digit, now_us):
+            return out + self._keys_complete(now_us)
+        self._deadlines.set(Timer.DIGITS, now_us + self.profile.digits_ms * 1000)
+        return out
 
-    def _digits_complete(self, now_us: int) -> list[Output]:
-        self._deadlines.pop(Timer.DIGITS, None)
+    def _keys_complete(self, now_us: int) -> list[Output]:
+        self._deadlines.cancel(Timer.DIGITS)
         if self.state is not State.LISTENING:
             return []  # the caller speaks too: the turn has both
-        digits, self._digits = self._digits, ""
-        if not digits:
+        if not self._keys.digits:
             return self._listen(now_us)
-        return self._respond(Respond(digits, digits, self._digits_from_us, now_us), now_us)
+        return self._respond(self._amending(self._keys.turn(now_us)), now_us)
 
     # The agent's side.
 
-    def _think(self, now_us: int) -> None:
+    def _think(self, now_us: int, situation: Situation = Situation.SPEAKING) -> None:
         self._deadlines.clear()
-        self._replying = True
+        self._agent.begin(situation)
         self._answered = None
         self._wait_for_reply(now_us, self.profile.filler_after_ms)
 
     def _wait_for_reply(self, now_us: int, filler_ms: int) -> None:
         self.state = State.THINKING
-        self._set(Timer.FILLER, now_us + filler_ms * 1000)
-        self._set(Timer.REPLY_OVERDUE, now_us + self.profile.reply_overdue_ms * 1000)
+        self._deadlines.set(Timer.FILLER, now_us + filler_ms * 1000)
+        self._deadlines.set(Timer.REPLY_OVERDUE, now_us + self.profile.reply_overdue_ms * 1000)
 
     def _release(self) -> list[Output]:
         if self.state not in (State.THINKING, State.SPEAKING):
             return []
-        out: list[Output] = [Release(one) for one in self._audible]
+        out: list[Output] = [ev.Release(one) for one in self._agent.release()]
         if out:
-            self._playing.update(self._audible)
-            self._audible.clear()
             self.state = State.SPEAKING
             self._answered = None
-            self._deadlines.pop(Timer.FILLER, None)
-            self._deadlines.pop(Timer.REPLY_OVERDUE, None)
+            self._deadlines.cancel(Timer.FILLER, Timer.REPLY_OVERDUE)
         return out
 
     def _played(self, utterance_id: int, now_us: int) -> list[Output]:
-        self._playing.discard(utterance_id)
-        if self._playing or self.state is not State.SPEAKING:
+        self._agent.playing.discard(utterance_id)
+        if self._agent.playing or self.state is not State.SPEAKING:
             return []
-        if self._replying:
+        if self._agent.replying:
             # A filler or the words before a slow tool were heard; the answer still comes.
             self._wait_for_reply(now_us, self.profile.filler_again_ms)
             return []
@@ -339,12 +380,13 @@ class TurnMachine:
 
     def _after_speech(self, now_us: int) -> list[Output]:
         """All that was to be said was heard: the caller's turn, or the call's end."""
-        if self._replying or self._playing or self._audible or self.state not in (State.SPEAKING, State.THINKING):
+        if not self._agent.over or self.state not in (State.SPEAKING, State.THINKING):
             return []
-        if self._closing:
-            return self._end(HangUp())
+        if self._agent.closing:
+            return self._end(ev.HangUp())
         late, self._late = self._late, None
-        if late is not None and now_us - late.stopped_us <= self.profile.late_answer_ms * 1000:
+        patience = self.profiles[self._agent.situation]
+        if late is not None and now_us - late.stopped_us <= patience.late_answer_ms * 1000:
             return self._respond(late, now_us)
         return self._listen(now_us)
 
@@ -352,13 +394,14 @@ class TurnMachine:
         self._deadlines.clear()
         self.state = State.LISTENING
         if not self._on_hold:
-            self._set(Timer.SILENCE, now_us + self.profile.silence_prompt_ms * 1000)
+            self._deadlines.set(Timer.SILENCE, now_us + self.profile.silence_prompt_ms * 1000)
         return []
 
     def _end(self, *last: Output) -> list[Output]:
+        out = self._discard()
         self._deadlines.clear()
         self.state = State.ENDED
-        return list(last)
+        return [*out, *last]
 
     # Timers.
 
@@ -367,32 +410,37 @@ class TurnMachine:
             case Timer.ENDPOINT:
                 return self._consider_end(now_us)
             case Timer.FINAL_OVERDUE:
-                for one in self._utterances.values():
-                    one.text = one.text or ""
+                self._caller.wordless_from_now()
                 return self._settle_doubt(now_us) if self.state is State.DOUBTING else self._consider_end(now_us)
             case Timer.BARGE_IN:
-                return self._yield_turn(now_us)
+                return self._long_sound(now_us)
             case Timer.FILLER:
-                self._set(Timer.FILLER, now_us + self.profile.filler_again_ms * 1000)
+                self._deadlines.set(Timer.FILLER, now_us + self.profile.filler_again_ms * 1000)
                 return [Say.FILLER]
             case Timer.REPLY_OVERDUE:
                 self._think(now_us)
-                self._deadlines.pop(Timer.FILLER, None)
-                return [StopSpeaking(), Say.TROUBLE]
+                self._deadlines.cancel(Timer.FILLER)
+                return [ev.StopSpeaking(), Say.TROUBLE]
             case Timer.SILENCE:
                 return self._caller_silent(now_us)
             case Timer.DIGITS:
-                return self._digits_complete(now_us)
+                return self._keys_complete(now_us)
             case Timer.LEFT_BEHIND:
-                return self._end(HangUp())
+                return self._end(ev.HangUp())
+
+    def _long_sound(self, now_us: int) -> list[Output]:
+        """Somebody goes on speaking over the agent; without words it need not be the caller, for a while."""
+        last_us = max(one.started_us for one in self._caller.utterances.values())
+        most_us = last_us + self.profile.barge_in_wordless_ms * 1000
+        if self._caller.no_words_so_far() and now_us < most_us:
+            self._deadlines.set(Timer.BARGE_IN, most_us)
+            return []
+        return self._yield_turn(now_us)
 
     def _caller_silent(self, now_us: int) -> list[Output]:
         self._prompts += 1
         self._think(now_us)
         if self._prompts <= self.profile.silence_prompts:
             return [Say.STILL_THERE]
-        self._closing = True
+        self._agent.closing = True
         return [Say.GOODBYE]
-
-    def _set(self, timer: Timer, at_us: int) -> None:
-        self._deadlines[timer] = at_us

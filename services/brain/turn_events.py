@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from services.brain.turn_profile import Situation
+
 # Events.
 
 
@@ -28,6 +30,24 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial:
+    """Words of an utterance that may go on."""
+
+    utterance: int
+    text: str
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndLikely:
+    """What the sound says: that the caller has finished with the speech up to `at_us`, 0 to 1."""
+
+    utterance: int
+    at_us: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Digit:
     digit: str
 
@@ -48,7 +68,9 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class ReplyBegan:
-    """The agent speaks by itself: greeting, or going on after a transfer came back."""
+    """The agent speaks by itself: greeting, a text that must be heard, going on after a transfer came back."""
+
+    situation: Situation = Situation.SPEAKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +124,8 @@ Event = (
     SpeechStarted
     | SpeechStopped
     | Transcript
+    | Partial
+    | EndLikely
     | Digit
     | Audible
     | Played
@@ -133,6 +157,18 @@ class Respond:
     started_us: int
     stopped_us: int
     amends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Speculate:
+    """The turn is probably over: make its answer, release nothing. The same turn as Respond, or Discard, follows."""
+
+    turn: Respond
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The turn was not over: what was made for it never was."""
 
 
 class Say(Enum):
@@ -175,4 +211,4 @@ class HangUp:
     pass
 
 
-Output = Respond | Say | Release | Pause | Resume | StopSpeaking | Ignored | HangUp
+Output = Respond | Speculate | Discard | Say | Release | Pause | Resume | StopSpeaking | Ignored | HangUp

@@ -1,6 +1,6 @@
-"""What the turn machine keeps: its states, its timers, what the caller has said so far."""
+"""What the turn machine keeps: its states and its timers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 
@@ -31,9 +31,29 @@ class Timer(Enum):
 
 
 @dataclass(slots=True)
-class CallerUtterance:
-    """What the caller said between two silences; None for what is not known yet."""
+class Deadlines:
+    """The timers that run, and the call time (microseconds) at which each is due."""
 
-    started_us: int
-    stopped_us: int | None = None
-    text: str | None = None
+    due: dict[Timer, int] = field(default_factory=dict)
+
+    def set(self, timer: Timer, at_us: int) -> None:
+        self.due[timer] = at_us
+
+    def cancel(self, *timers: Timer) -> None:
+        for timer in timers:
+            self.due.pop(timer, None)
+
+    def clear(self) -> None:
+        self.due.clear()
+
+    @property
+    def next_us(self) -> int | None:
+        return min(self.due.values(), default=None)
+
+    def pop_due(self, now_us: int) -> Timer | None:
+        """The earliest one that is due by now, which then no longer runs."""
+        first = min(self.due, key=self.due.__getitem__, default=None)
+        if first is None or self.due[first] > now_us:
+            return None
+        del self.due[first]
+        return first

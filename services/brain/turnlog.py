@@ -23,6 +23,9 @@ class Turn:
 
     entry: JournalTurn
     span: Span
+    before_index: int = 0
+    amends: bool = False
+    speculative: bool = False  # the caller may go on: nothing of it is on record
     marks: TurnMarks = field(default_factory=TurnMarks)
     utterances: dict[int, Utterance] = field(default_factory=dict)
     open_utterances: set[int] = field(default_factory=set)
@@ -57,6 +60,7 @@ class TurnLog:
         self._unheard: Turn | None = None
         self._final: FinalTranscript | None = None
         self._final_received_us = 0
+        self._speculations = 0
         self.turns: dict[int, Turn] = {}  # by index, those not finished
         self.current: Turn | None = None
 
@@ -88,25 +92,58 @@ class TurnLog:
 
     # Turns.
 
-    def begin(self, respond: Respond | None, now_us: int) -> Turn:
-        """A turn is decided (`respond`), or the agent speaks unasked (None)."""
+    def begin(self, respond: Respond | None, now_us: int, speculative: bool = False) -> Turn:
+        """A turn is decided (`respond`), or the agent speaks unasked (None).
+
+        A `speculative` one is only probably decided: `confirmed` or `discarded` follows.
+        """
         span = self._pending or self._start_span(respond.started_us if respond else now_us)
         self._pending = None
-        self._settle_unheard(amended=respond is not None and respond.amends)
+        amends = respond is not None and respond.amends
+        before_index = self._next_index
+        if amends and self._unheard is not None:
+            self._next_index = self._unheard.entry.index
         entry = JournalTurn(index=self._next_index)
         self._next_index += 1
-        turn = Turn(entry, span)
+        turn = Turn(entry, span, before_index, amends, speculative)
         span.set_attribute(names.TURN_INDEX, entry.index)
         if respond is not None:
             entry.caller_text = respond.text
             entry.caller_started_us, entry.caller_stopped_us = respond.started_us, respond.stopped_us
             self._mark_decision(turn, respond, now_us)
-            if self._record_pii:
-                span.set_attribute(names.TURN_CALLER_TEXT, respond.text)
-        self._stop_decided_us.clear()
+        if speculative:
+            self._speculations += 1
+            span.set_attribute(names.TURN_SPECULATIONS, self._speculations)
         self.turns[entry.index] = turn
         self.current = turn
+        if not speculative:
+            self.confirmed(turn, now_us)
         return turn
+
+    def confirmed(self, turn: Turn, now_us: int) -> None:
+        """The turn is over indeed."""
+        turn.entry.speculations, self._speculations = self._speculations, 0
+        if turn.speculative:
+            turn.speculative, turn.entry.foreseen = False, True
+            turn.span.set_attribute(names.TURN_FORESEEN, True)
+        self._stop_decided_us.clear()
+        self._settle_unheard(turn.amends)
+        if turn.marks.speech_end_us:
+            parent = set_span_in_context(turn.span)
+            start_ns = self._wall_ns(turn.marks.speech_end_us)
+            waiting = tracer().start_span(names.ENDPOINTING, context=parent, start_time=start_ns)
+            waiting.end(end_time=self._wall_ns(now_us))
+        if turn.entry.caller_text and self._record_pii:
+            turn.span.set_attribute(names.TURN_CALLER_TEXT, turn.entry.caller_text)
+        self._finish_when_done(turn)
+
+    def discarded(self, turn: Turn) -> None:
+        """The caller goes on: the same span and number wait for the whole turn."""
+        del self.turns[turn.entry.index]
+        self._next_index = turn.before_index
+        self._pending = self._pending or turn.span
+        if self.current is turn:
+            self.current = None
 
     def _settle_unheard(self, amended: bool) -> None:
         """A turn of whose answer nothing was heard: when the caller merely went on, it never was one of its own."""
@@ -116,7 +153,6 @@ class TurnLog:
         if not amended:
             self._conclude(turn)
             return
-        self._next_index = turn.entry.index
         turn.span.set_attribute(names.TURN_OUTCOME, "amended")
         turn.span.end()
 
@@ -131,11 +167,6 @@ class TurnLog:
         marks.asr_us = final.sent_call_time_us - final.requested_call_time_us
         marks.final_sent_us = final.sent_call_time_us
         marks.final_received_us = self._final_received_us
-        with_parent = set_span_in_context(turn.span)
-        waiting = tracer().start_span(
-            names.ENDPOINTING, context=with_parent, start_time=self._wall_ns(marks.speech_end_us)
-        )
-        waiting.end(end_time=self._wall_ns(now_us))
 
     def speaks(self, turn: Turn, utterance: Utterance) -> None:
         turn.utterances[utterance.id] = utterance
@@ -204,7 +235,7 @@ class TurnLog:
         self._settle_unheard(amended=False)
 
     def _finish_when_done(self, turn: Turn) -> None:
-        if turn.replying or turn.open_utterances or self.turns.pop(turn.entry.index, None) is None:
+        if turn.speculative or turn.replying or turn.open_utterances or self.turns.pop(turn.entry.index, None) is None:
             return
         if self.current is turn:
             self.current = None

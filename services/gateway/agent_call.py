@@ -145,7 +145,10 @@ class AgentCall:
     def negotiated(self, media: Negotiated) -> None:
         event = media.telephone_event
         self._keys_can_go = event is not None
-        if event is not None:
+        if event is None:
+            # They would go out when it comes back, to whoever does not wait for them any more.
+            self._keys.clear()
+        else:
             self._keys.clock_hz = event.clock_rate
         self.stream.negotiated(media.formats)
 
@@ -234,10 +237,12 @@ class AgentCall:
 
     def _frame(self, frame: AudioFrame, now_us: int) -> None:
         # People are to hear the line as it is, the recogniser what the caller says.
-        if self._recorded is not None:
-            self._recorded.heard(frame, now_us)
-        if self._leg is not None:
-            self._leg.heard(frame)
+        if self._recorded is not None or self._leg is not None:
+            onward = self.stream.for_people(frame)
+            if self._recorded is not None:
+                self._recorded.heard(onward, now_us)
+            if self._leg is not None:
+                self._leg.heard(onward)
         clean, digits = self.line.frame(frame, now_us)
         for digit in digits:
             self._key(digit, now_us)

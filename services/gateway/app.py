@@ -44,8 +44,6 @@ from tandem.v1.brain_pb2_grpc import DialogueStub
 from tandem.v1.call_pb2 import CallFacts
 from tandem.v1.gateway_pb2_grpc import add_CallControlServicer_to_server
 
-# RFC 4594 §4.2: signalling.
-_CS3 = 24
 # Everything is to be closed within 2 s of SIGTERM.
 _GOODBYE_S = 1.0
 _DIALOGUES_END_S = 0.4
@@ -96,9 +94,14 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | N
             facts: CallFacts, traceparent: str, clock: Callable[[], int], hang_up: Callable[[str], None]
         ) -> AgentCall:
             recorded, first = recordings.begin(facts) if recordings is not None else (None, ())
-            return AgentCall(
-                facts, traceparent, clock, audio, control, stub, hang_up, recorded, first, lines[facts.trunk]
-            )
+            try:
+                return AgentCall(
+                    facts, traceparent, clock, audio, control, stub, hang_up, recorded, first, lines[facts.trunk]
+                )
+            except BaseException:
+                if recorded is not None:
+                    recorded.end("internal error")
+                raise
 
         profiles = {trunk.name: profile_of(trunk.settings, secret) for trunk in trunks}
         local = {kind: tuple(v for k, v in transports.locals() if k is kind) for kind, _ in transports.locals()}
@@ -176,7 +179,7 @@ def listen(settings: GatewaySettings, trunks: Trunks) -> Transports:
                 files.verify,
             ),
             allows=allows,
-            dscp=_CS3,
+            dscp=settings.sip_dscp,
         )
     except (ListenFailed, TlsFilesUnusable) as error:
         raise StartRefused(str(error)) from error

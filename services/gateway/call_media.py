@@ -26,7 +26,7 @@ class CallMedia:
         hosts = [settings.media_host_beside(host) for host, _ in settings.sip_listeners]
         self._hosts: dict[int, str] = {ip_address(host).version: host for host in reversed(hosts)}
         self.ports: dict[int, RtpPorts] = {
-            version: RtpPorts(host, *settings.rtp_ports) for version, host in self._hosts.items()
+            version: RtpPorts(host, *settings.rtp_ports, settings.rtp_dscp) for version, host in self._hosts.items()
         }
         """By IP version."""
         self._codecs = offered()

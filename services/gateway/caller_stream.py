@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from services.common.media.frame import CONCEALED, DISCONTINUITY, FRAME_MS, FRAME_US, AudioFrame
 from services.gateway.codecs.catalogue import decoder_for
 from services.gateway.codecs.codec import CodecInvalid, Decoder
+from services.gateway.codecs.comfort_noise import ComfortNoise
 from services.gateway.dtmf import Digit, DtmfReceiver
 from services.gateway.reorder import Ordered, ReorderWindow
 from services.gateway.rtp import RtpPacket, SequenceExtender
@@ -31,6 +32,39 @@ class CallerStream:
     until the caller sends, it is silence. The caller's clock plays no part, so its drift does not add up.
     """
 
+    __slots__ = (
+        "_agreed_types",
+        "_audio_types",
+        "_credit_us",
+        "_credited_us",
+        "_decoder",
+        "_decoders",
+        "_dtmf",
+        "_event_clocks_hz",
+        "_extender",
+        "_flags",
+        "_frame_bytes",
+        "_held",
+        "_last_us",
+        "_made_up",
+        "_noise",
+        "_packet_bytes",
+        "_pauses",
+        "_rest",
+        "_sequence",
+        "_silence",
+        "_ssrc",
+        "_stalled",
+        "_strange_ssrc",
+        "_window",
+        "concealed_frames",
+        "flooding_packets",
+        "last_late",
+        "lost_packets",
+        "sample_rate_hz",
+        "unknown_packets",
+    )
+
     def __init__(self, sample_rate_hz: int, formats: Sequence[Codec] = ()) -> None:
         """`sample_rate_hz` is that of the frames, whatever the codec; `formats` as in `negotiated`."""
         self.sample_rate_hz = sample_rate_hz
@@ -41,7 +75,6 @@ class CallerStream:
         self.last_late: RtpPacket | None = None
         """The latest packet that came when it had been given up."""
         self._frame_bytes = 2 * sample_rate_hz * FRAME_MS // 1000
-        self._bytes_a_ms = 2 * sample_rate_hz // 1000
         self._silence = bytes(self._frame_bytes)
         self._agreed_types: dict[int, Codec] = {}
         self._audio_types: dict[int, Codec] = {}
@@ -56,6 +89,8 @@ class CallerStream:
         self._rest = b""
         self._packet_bytes = self._frame_bytes
         self._stalled = False
+        self._pauses = False
+        self._noise: ComfortNoise | None = None
         self._made_up = 0  # bytes made up since the last packet
         self._held = False
         self._ssrc: int | None = None
@@ -136,8 +171,19 @@ class CallerStream:
             self._stalled = True
             while self._last_us + 2 * FRAME_US <= now_us:
                 self._made_up += self._frame_bytes
-                self._conceal(out, now_us)
+                if self._pauses:
+                    self._emit(self._silence, self._last_us + FRAME_US, 0, out)
+                else:
+                    self._conceal(out, now_us)
         return out
+
+    def for_people(self, frame: AudioFrame) -> AudioFrame:
+        """The frame that was just handed out, as bridges and recordings play it: in a pause that the caller's side
+        told of (RFC 3389 §4) with its noise, where a recogniser wants silence. Noise says nothing of the network, so
+        that it counts as concealed."""
+        if frame.samples is not self._silence or not self._pauses or self._noise is None:
+            return frame
+        return frame._replace(samples=self._noise.noise(self._frame_bytes // 2), flags=frame.flags | CONCEALED)
 
     def hold(self, held: bool, now_us: int) -> None:
         """While the call is held nothing the other side sends is the caller (music on hold): no frames."""
@@ -145,6 +191,7 @@ class CallerStream:
             self._flags |= DISCONTINUITY
             self._last_us = max(self._last_us, now_us - FRAME_US)
             self._made_up = 0
+            self._pauses = False
         self._held = held
 
     def _credit(self, now_us: int) -> bool:
@@ -157,17 +204,26 @@ class CallerStream:
         return self._credit_us > 0
 
     def _extend(self, packet: RtpPacket, out: list[Heard]) -> int | None:
-        if self._ssrc is None:
-            self._ssrc = packet.ssrc
         if packet.ssrc == self._ssrc:
             self._strange_ssrc = None
+            extended = self._extender.extend(packet.sequence)
+            if extended is None and self._extender.restarted(packet.sequence):
+                # As with another SSRC: a sender that starts again has an encoder that does.
+                return self._begin_anew(packet, out)
+            return extended
+        if self._ssrc is None:
+            self._ssrc = packet.ssrc
             return self._extender.extend(packet.sequence)
         # Two in a row, so that streams that alternate on one port (early media beside music) don't tear each other.
         if packet.ssrc != self._strange_ssrc:
             self._strange_ssrc = packet.ssrc
             return None
         self._ssrc, self._strange_ssrc = packet.ssrc, None
+        return self._begin_anew(packet, out)
+
+    def _begin_anew(self, packet: RtpPacket, out: list[Heard]) -> int:
         self._flags |= DISCONTINUITY
+        self._pauses, self._noise = False, None
         # A decoder of G.722 that has followed one encoder cracks at full scale when the codes of another go on.
         self._decoders.clear()
         self._decoder, self._rest = None, b""
@@ -190,18 +246,33 @@ class CallerStream:
         if self._held:
             return
         if codec is not None:
+            self._pauses = False
             pcm = self._decode(codec, packet.payload)
             if pcm:
                 self._packet_bytes = len(pcm)
                 self._audio(pcm, arrived_us, 0, out)
             return
+        if packet.payload_type == COMFORT_NOISE.payload_type and packet.payload_type not in self._event_clocks_hz:
+            self._pause(packet, arrived_us, out)
         # Keys and comfort noise are no speech: silence for as long as they took.
         while self._last_us + 2 * FRAME_US <= arrived_us:
             self._emit(self._silence, self._last_us + FRAME_US, 0, out)
 
+    def _pause(self, told: RtpPacket, arrived_us: int, out: list[Heard]) -> None:
+        """The talkspurt is over: until the next one silence is not made up out of speech, and nothing is waited for."""
+        if self._rest:
+            last = self._rest.ljust(self._frame_bytes, b"\0")
+            self._rest = b""
+            self._emit(last, min(self._last_us + FRAME_US, arrived_us), 0, out)
+        self._pauses = self._stalled = True
+        if self._noise is None:
+            # Two callers' noise in one bridge is not to be the same.
+            self._noise = ComfortNoise(self.sample_rate_hz, told.ssrc)
+        self._noise.sid(told.payload)
+
     def _length_us(self, packet: RtpPacket) -> int:
         """About: what it holds is known when it is decoded."""
-        return self._packet_bytes * 1000 // self._bytes_a_ms if packet.payload_type in self._audio_types else 0
+        return self._packet_bytes * FRAME_US // self._frame_bytes if packet.payload_type in self._audio_types else 0
 
     def _decode(self, codec: Codec, payload: bytes) -> bytes:
         decoder = self._decoders.get(codec)
@@ -222,7 +293,7 @@ class CallerStream:
         data = self._rest + pcm
         at = 0
         while at + size <= len(data):
-            after_us = (len(data) - at) * 1000 // self._bytes_a_ms
+            after_us = (len(data) - at) * FRAME_US // self._frame_bytes
             self._emit(data[at : at + size], arrived_us - after_us, flags, out)
             at += size
         self._rest = data[at:]
@@ -242,7 +313,7 @@ class CallerStream:
         for _ in range(frames - len(recovered) // self._frame_bytes):
             self._conceal(out, arrived_us)
         if recovered:
-            last_us = min(self._last_us + FRAME_US + len(recovered) * 1000 // self._bytes_a_ms, arrived_us)
+            last_us = min(self._last_us + FRAME_US + len(recovered) * FRAME_US // self._frame_bytes, arrived_us)
             self._audio(recovered, last_us, 0, out)
 
     def _recovered(self, following: RtpPacket | None, frames: int) -> bytes:

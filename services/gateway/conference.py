@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from services.common.media.frame import CONCEALED, DISCONTINUITY, AudioFrame
+from services.common.telemetry.log import logger
 from services.gateway.bridge import Bridge, BridgeRefused, PcmSource
 from services.gateway.hold_music import HoldMusic
 from services.gateway.mixer import MAX_LEGS
@@ -99,6 +100,10 @@ class Conference:
     def remove(self, call_id: str) -> Member:
         """The call hears nothing more of this bridge. The AI leaves with its own call."""
         member = self.members.pop(call_id)
+        heard = self._bridge.statistics(call_id)
+        if heard is not None and heard.received:
+            # How it came through to the others.
+            logger().info("bridge_leg_over", call_id=call_id, **asdict(heard))
         self._bridge.leave(call_id)
         if self.owner is member.live:
             self.owner, self.role = None, BRIDGED_AI_AWAY

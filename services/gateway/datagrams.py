@@ -5,6 +5,8 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from services.common.telemetry.log import logger
+
 Address = tuple[str, int]
 
 _LARGEST = 65535
@@ -22,7 +24,6 @@ class Reader:
     socket keeps the loop from the others."""
 
     def __init__(self, own: socket.socket, on_datagram: Callable[[bytes, Address], None]) -> None:
-        self.floods = 0
         self._socket = own
         self._on_datagram = on_datagram
         self._loop = asyncio.get_running_loop()
@@ -49,6 +50,7 @@ class FloodReader(Reader):
 
     def __init__(self, own: socket.socket, on_datagram: Callable[[bytes, Address], None]) -> None:
         super().__init__(own, on_datagram)
+        self.floods = 0
         self._left = FLOOD
         self._counted_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -68,6 +70,8 @@ class FloodReader(Reader):
             self._left = FLOOD
             if since_s < FLOOD_WITHIN_S:
                 self.floods += 1
+                if self.floods == 1:  # of each call
+                    logger().warning("media_port_flooded", port=self._socket.getsockname()[1])
                 self._loop.remove_reader(self._socket.fileno())
                 self._timer = self._loop.call_later(POLL_S, self._poll)
         try:

@@ -137,6 +137,11 @@ class DtmfSender:
                 raise ValueError(f"{digit!r} is no DTMF digit; known are {EVENTS}")
         self._digits.extend(wanted)
 
+    def clear(self) -> None:
+        """What was not sent yet is not sent, nor the rest of a digit."""
+        self._digits.clear()
+        self._slot = 0
+
     def tick(self) -> EventPacket | None:
         """The packet of this slot; None in pauses and when there is nothing to send."""
         if not self._digits:

@@ -59,6 +59,7 @@ class IceLite:
         if not message.authentic(password):
             self.unauthentic += 1
             return None
+        again = message.transaction_id in self._transactions
         if self._overheard(message.transaction_id, source):
             self.unauthentic += 1
             return None
@@ -71,6 +72,10 @@ class IceLite:
             response = stun.success(message, source, password)
         except ValueError:  # not an IP address: nothing that a socket tells
             return None
+        if again:
+            # Our answer was lost; or it is an old one, sent by who saw it under its source's address. It is no news:
+            # neither a nomination nor consent.
+            return response
         self._remember(source)
         if message.use_candidate:
             self.selected = source
@@ -84,7 +89,11 @@ class IceLite:
 
     def consents(self, now_us: int) -> bool:
         """False when the peer has been silent for so long that sending must stop (RFC 7675 §5.1)."""
-        return now_us - self.last_check_us < CONSENT_LIMIT_US
+        return self.without_consent_us(now_us) < 0
+
+    def without_consent_us(self, now_us: int) -> int:
+        """For how long it has been so; less than 0 while the peer consents."""
+        return now_us - self.last_check_us - CONSENT_LIMIT_US
 
     def _overheard(self, transaction_id: bytes, source: Address) -> bool:
         """Whether it is a check that came from elsewhere before.

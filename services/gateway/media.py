@@ -102,7 +102,10 @@ class MediaSession:
         self._packet_ms = media.packet_ms
         self._timed = frozenset(one.payload_type for one in media.formats if one.encoding == self._encoding)
         self._reception.clocked(rtp_clock_hz(media.codec))
-        self.stream.negotiated(media)
+        before = None if self.held or self.early else self.transport.destination
+        for packet in self.stream.negotiated(media):
+            if before is not None and not moved:
+                self.transport.send(packet, before)
         self.transport.negotiated(media, moved)
         if self._rtcp is None:
             at_us = self._clock()
@@ -186,10 +189,13 @@ class MediaSession:
         if rtcp is not None and rtcp.due(at_us):
             voip = self._voip_metrics() if rtcp.xr else None
             self.transport.send_rtcp(rtcp.report(at_us, self._sent(), self._reception, self._ssrc, _random(), voip))
+        without_us = self.transport.without_consent_us(at_us)
         silent_us = time_us - self._heard_us
         # Who only listens says so by reports: whom nothing at all comes from may never have asked for our packets.
         expects = self._expects or not self.transport.heard_of
-        if expects and not self.held and not self.early and silent_us > self._timeout_us:
+        silent = expects and silent_us > self._timeout_us
+        unwanted = without_us is not None and without_us > self._timeout_us
+        if (silent or unwanted) and not self.held and not self.early:
             self._give_up("media timeout")
 
     def _give_up(self, reason: str) -> None:

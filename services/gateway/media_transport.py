@@ -51,6 +51,7 @@ class MediaTransport:
         self._ice: IceLite | None = None
         self._rtcp_ice: IceLite | None = None
         self._ice_parameters: IceParameters | None = None
+        self._unwanted = False
         self._secure = False
         self._negotiated = False
 
@@ -83,7 +84,17 @@ class MediaTransport:
         """Where our packets go; None while there is nowhere, or no key."""
         if self._secure and self._srtp is None:
             return None
-        return self._latch.destination if self._ice is None else self._ice.selected
+        return self._path
+
+    def without_consent_us(self, now_us: int) -> int | None:
+        """For how long nothing may be sent, because the peer's consent ran out (RFC 7675 §5.1); None while it may.
+
+        To be asked now and then, for by this it is found out. A check of the peer's ends it.
+        """
+        if self._ice is None or (without_us := self._ice.without_consent_us(now_us)) < 0:
+            return None
+        self._unwanted = True
+        return without_us
 
     def start(self) -> None:
         self._port.listen(self._datagram)
@@ -108,6 +119,7 @@ class MediaTransport:
             # RFC 8445 §9: new credentials are a restart; the peer nominates again.
             self._ice_parameters = media.ice
             self._ice = None if media.ice is None else IceLite(media.ice, self._clock())
+            self._unwanted = False
             self._rtcp_ice = None
         if self._ice is None or media.ice is None or media.rtcp_mux:
             self._rtcp_ice = None
@@ -152,7 +164,7 @@ class MediaTransport:
         if self._rtcp_mux:
             self._port.send(data, destination)
         elif self._rtcp_port is not None and self._rtcp_ice is not None:
-            if self._rtcp_ice.selected is not None:
+            if self._rtcp_ice.selected is not None and self._rtcp_ice.consents(self._clock()):
                 self._rtcp_port.send(data, self._rtcp_ice.selected)
         elif self._rtcp_port is not None:
             # Behind NAT the SDP's host is not where packets come from (RFC 4961 §3): the latched one is.
@@ -164,7 +176,9 @@ class MediaTransport:
     @property
     def _path(self) -> Address | None:
         """Where handshakes go, which come before any key."""
-        return self._latch.destination if self._ice is None else self._ice.selected
+        if self._ice is None:
+            return self._latch.destination
+        return None if self._unwanted else self._ice.selected
 
     def _choose_rtcp_port(self, media: Negotiated) -> None:
         self._rtcp_mux = media.rtcp_mux
@@ -276,9 +290,11 @@ class MediaTransport:
         kind = first_byte_kind(data)
         if kind == "stun" and self._ice is not None:
             before = self._ice.selected
-            answer = self._ice.receive(data, source, self._clock())
+            at_us = self._clock()
+            answer = self._ice.receive(data, source, at_us)
             if answer is not None:
                 self.heard_of = True
+                self._unwanted = not self._ice.consents(at_us)
                 self._port.send(answer, source)
             if before is None and self._ice.selected is not None and self._dtls is not None:
                 self._flight(self._dtls.start(self._clock()), self._ice.selected)

@@ -55,4 +55,4 @@ class PersonCall:
             if isinstance(one, Digit):
                 self._on_key(one)
             elif self._leg is not None:
-                self._leg.heard(one)
+                self._leg.heard(self.stream.for_people(one))

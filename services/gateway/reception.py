@@ -124,7 +124,6 @@ class Reception:
         self.clock_hz = clock_hz
         self.reordered = 0
         self.duplicates = 0
-        self.strays = 0  # far off and not followed up, or from before the stream's first packet
         self.discarded = 0
         self._us_a_unit = 1_000_000 / clock_hz
         # The highest extended number is always `_cycle + _next - 1`; `_next` is raw, and 65536 where it will wrap.
@@ -265,7 +264,7 @@ class Reception:
             fraction_lost=min(256 * missing // of, 255) if missing > 0 and of > 0 else 0,
             cumulative_lost=lost,
             highest_sequence=self._first_raw + expected - 1 & _UINT32,
-            jitter=min(int(self._jitter_us / self._us_a_unit), _UINT32),
+            jitter=min(int(self.jitter_ms * self.clock_hz / 1000), _UINT32),
         )
 
     @property
@@ -297,7 +296,6 @@ class Reception:
         if sequence == self._after_jump and self._next == self._jumped_at:
             return self._begin(sequence)
         self._after_jump, self._jumped_at = (sequence + 1) & 0xFFFF, self._next
-        self.strays += 1
         return _Unmeasured(None)
 
     def _begin(self, sequence: int) -> int:
@@ -314,7 +312,6 @@ class Reception:
 
     def _behind(self, extended: int) -> int | _Unmeasured:
         if extended < self._first:
-            self.strays += 1
             return _Unmeasured(extended)
         at = self._hole(extended)
         if at is None:

@@ -92,9 +92,6 @@ class RtcpSession:
         self.clock_hz = clock_hz
         self.rtt_us: int | None = None
         self.remote: RemoteView | None = None
-        self.remote_voip: VoipMetrics | None = None
-        self.remote_cname = ""
-        self.remote_left = False
         self.invalid = 0
         self.next_us: int | None = None
         self.xr = xr
@@ -151,14 +148,12 @@ class RtcpSession:
         bye: str | None = None
         for packet in packets:
             if isinstance(packet, SourceDescription):
-                names = [name for ssrc, name in packet.chunks if ssrc != self.ssrc and name]
-                self.remote_cname = names[0] if names else self.remote_cname
-            elif isinstance(packet, Bye):
+                continue
+            if isinstance(packet, Bye):
                 if any(ssrc != self.ssrc for ssrc in packet.ssrcs):
-                    self.remote_left, bye = True, packet.reason
+                    bye = packet.reason
             # Our own SSRC: a reflected packet (an echo, a loop), or a collision (§8.2). It tells nothing.
             elif packet.ssrc != self.ssrc:
-                self.remote_left = False
                 rtt_us = _first_known(self._heard(packet, now_us), rtt_us)
         return Received(True, rtt_us, bye)
 
@@ -179,12 +174,9 @@ class RtcpSession:
     def _extended(self, packet: ExtendedReport, now_us: int) -> int | None:
         rtt_us: int | None = None
         for block in packet.blocks:
-            if isinstance(block, VoipMetrics):
-                if block.ssrc == self.ssrc:
-                    self.remote_voip = block
-            elif isinstance(block, ReferenceTime):
+            if isinstance(block, ReferenceTime):
                 self._last_reference = (packet.ssrc, _middle(block.ntp), now_us)
-            else:
+            elif isinstance(block, Dlrr):
                 for answer in block.answers:
                     if answer.ssrc == self.ssrc:
                         found = self._round_trip(answer.last_rr, answer.delay_since_last_rr, now_us)

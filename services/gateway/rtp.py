@@ -71,13 +71,9 @@ class SequenceExtender:
         self._raw: int | None = None
         self._extended = 0
         self._after_jump: int | None = None
-        self.restarts = 0
 
     def extend(self, sequence: int) -> int | None:
-        """The extended number; None for a packet far off, which is dropped unless the next one follows it.
-
-        After a restart numbers go on right behind the highest one so far, so that nothing looks lost.
-        """
+        """The extended number; None for a packet far off: see `restarted`."""
         if self._raw is None:
             self._raw = self._extended = sequence
             return sequence
@@ -89,15 +85,18 @@ class SequenceExtender:
             return self._extended
         if ahead > 0x10000 - MAX_MISORDER:
             return self._extended + ahead - 0x10000
-        if sequence != self._after_jump:
-            self._after_jump = (sequence + 1) & 0xFFFF
-            return None
-        return self.restart(sequence)
+        return None
+
+    def restarted(self, sequence: int) -> bool:
+        """Of a packet far off: whether it follows the one before it, which was too. Then the sender has started again,
+        and `restart` is to be called; else the packet is to be dropped."""
+        follows = sequence == self._after_jump
+        self._after_jump = (sequence + 1) & 0xFFFF
+        return follows
 
     def restart(self, sequence: int) -> int:
-        """Another stream begins with this number; its extended number is the next one."""
+        """Another stream begins with this number. Numbers go on behind the highest so far: nothing looks lost."""
         self._after_jump = None
-        self.restarts += 1
         self._raw = sequence
         self._extended += 1
         return self._extended

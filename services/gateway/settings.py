@@ -103,6 +103,10 @@ class GatewaySettings(ServiceSettings):
         description="First and last RTP port, even ones are used. Out of the way of the ephemeral ports that the "
         "system hands out (32768 and up).",
     )
+    rtp_dscp: int = Field(
+        46, ge=0, le=63, description="How networks know our sound (RFC 4594): 46 is EF, sent before all else. 0: off."
+    )
+    sip_dscp: int = Field(24, ge=0, le=63, description="The same for SIP: 24 is CS3. 0: off.")
     control_address: str = Field(
         "127.0.0.1:7301", description="Where CallControl is served (gRPC). It can move calls: keep it inside."
     )

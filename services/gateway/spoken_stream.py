@@ -54,16 +54,20 @@ class SpokenStream:
         """The PCM is of this rate from now on; `negotiated` follows."""
         self.sample_rate_hz = sample_rate_hz
         self._silence = bytes(2 * sample_rate_hz // 1000 * SLOT_MS)
-        self._codec = None
+        self._codec, self._waiting = None, b""
 
-    def negotiated(self, media: Negotiated) -> None:
-        """The codec to send with, from the next slot on. One that stays goes on with its state."""
+    def negotiated(self, media: Negotiated) -> list[bytes]:
+        """The codec to send with, from the next slot on. One that stays goes on with its state.
+
+        Gives the packet that waited to be full, to be sent as what came before it was: short, or its rest silence.
+        """
         codec, packet_ms = media.codec, media.packet_ms
         event = media.telephone_event
         self._event_type = None if event is None else event.payload_type
-        self._payload_type = codec.payload_type
+        payload_type, self._payload_type = self._payload_type, codec.payload_type
         if codec == self._codec and packet_ms == self._packet_ms:
-            return
+            return []
+        out = self._rest(payload_type)
         self._codec, self._packet_ms = codec, packet_ms
         self._clock_hz = rtp_clock_hz(codec)
         self._slot_ticks = self._clock_hz * SLOT_MS // 1000
@@ -72,8 +76,8 @@ class SpokenStream:
         # What can be cut is encoded a slot at a time, so that silence costs nothing; others are given whole packets.
         self._encoder = encoder_for(codec, self.sample_rate_hz, SLOT_MS if self._fixed else packet_ms)
         self._piece = self._fixed * packet_ms or 2 * self.sample_rate_hz * packet_ms // 1000
-        self._waiting = b""
         self._quiet = silence_payload(codec.encoding, SLOT_MS) or b""
+        return out
 
     def slot(self, spoken: Spoken) -> list[bytes]:
         """The packets that leave in this slot; the next one begins. Nothing before `negotiated`."""
@@ -119,6 +123,13 @@ class SpokenStream:
             at += self._piece
         self._waiting = data[at:]
         return out
+
+    def _rest(self, payload_type: int) -> list[bytes]:
+        waiting, self._waiting = self._waiting, b""
+        if not waiting or self._encoder is None:
+            return []
+        payload = waiting if self._fixed else self._encoder.encode(waiting.ljust(self._piece, b"\0"))
+        return [self.sender.packet(payload_type, payload, self._began)]
 
     def _event(self, event: EventPacket) -> list[bytes]:
         self._waiting = b""

@@ -173,16 +173,21 @@ class Switchboard:
         provisional = media or negotiation.provisional
         # Who makes us offer tells us late what it has; it is a carrier's switch, and narrow-band, nearly always.
         rate_hz = facts.audio.sample_rate_hz = NARROW_HZ if media is None else media.sample_rate_hz
-        agent = self._make_agent(facts, traceparent, clock, hang_up) if agent_name else None
         waits = PersonCall(rate_hz, lambda key: live.key_pressed(key)) if person else None
+        agent = self._make_agent(facts, traceparent, clock, hang_up) if agent_name else None
         voice = agent or waits or Echo(rate_hz)
-
-        if early is None:
-            session = self.media.session(port, voice, answered_us, hang_up)
-        else:
-            session = early
-            session.answered(voice, answered_us, hang_up)
-        session.stream.speaks_at(rate_hz)
+        try:
+            if early is None:
+                session = self.media.session(port, voice, answered_us, hang_up)
+            else:
+                session = early
+                session.answered(voice, answered_us, hang_up)
+            session.stream.speaks_at(rate_hz)
+        except BaseException:
+            # Nobody knows the call yet who would end it, and its recording with it.
+            if agent is not None:
+                agent.ended(False, "internal error")
+            raise
         live = LiveCall(call, facts, trunk, negotiation, session, answered_us, agent, waits, traceparent=traceparent)
         live.slot, live.ip_version = slot or call, port.version
         self.live[call] = self.calls[facts.call_id] = live
@@ -338,8 +343,11 @@ class Switchboard:
         ours = ended.reason in (EndReason.LOCAL_BYE, EndReason.REJECTED)
         reason = live.hang_up_reason if ours else None
         reason = reason or _REMOTE_REASONS.get(ended.reason, ended.reason.value)
-        record = live.end(ended.by_remote, reason)
-        self.bridges.ended(live)
+        try:
+            record = live.end(ended.by_remote, reason)
+        finally:
+            # Whatever is wrong with us, the others are not to be left with a call that is no more.
+            self.bridges.ended(live)
         try:
             self.call_finished(live, ended, record)
         except Exception:  # whoever counts is not to stop the end of a call

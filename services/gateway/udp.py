@@ -34,6 +34,7 @@ class UdpPort:
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._host = host
+        self._dscp = dscp
         self._one_call = one_call
         try:
             only_own_version(self._socket)
@@ -51,7 +52,7 @@ class UdpPort:
     def companion(self) -> "UdpPort | None":
         """The port above this one, where RTCP is heard (RFC 3550 §11); None when another has it."""
         try:
-            return UdpPort(self._host, self.port + 1, one_call=self._one_call)
+            return UdpPort(self._host, self.port + 1, dscp=self._dscp, one_call=self._one_call)
         except (OSError, OverflowError):
             return None
 

@@ -41,11 +41,12 @@ def by_length(words: Sequence[str], samples: int) -> list[Span]:
     return spans
 
 
-def written(pieces: Sequence[Piece], spans: Sequence[Span]) -> list[AlignedWord]:
+def written(pieces: Sequence[Piece], spans: Sequence[Span], samples: int | None = None) -> list[AlignedWord]:
     """From the spans of the spoken words to the written ones, in order and never overlapping.
 
     A piece's written words share its time by their length; one for which nothing is said is empty, where the speech
-    then is.
+    then is. With `samples`, the clause's length, the first and the last word that are heard reach to its ends: what
+    sounds there is theirs, and a caller who hears the clause out has heard its last word.
     """
     words: list[AlignedWord] = []
     at, now = 0, 0
@@ -58,6 +59,13 @@ def written(pieces: Sequence[Piece], spans: Sequence[Span]) -> list[AlignedWord]
         for text, (first, last) in zip(piece.written, by_length(piece.written, end - start), strict=True):
             words.append(AlignedWord(text, start + first, start + last))
         now = end
+    heard = [index for index, word in enumerate(words) if word.end > word.start]
+    if samples is not None and heard:
+        first, last = heard[0], heard[-1]
+        words[first] = AlignedWord(words[first].text, 0, words[first].end)
+        words[last] = AlignedWord(words[last].text, words[last].start, max(samples, words[last].end))
+        words[:first] = [AlignedWord(word.text, 0, 0) for word in words[:first]]
+        words[last + 1 :] = [AlignedWord(word.text, words[last].end, words[last].end) for word in words[last + 1 :]]
     return words
 
 

@@ -35,6 +35,8 @@ class PhraseKey:
     language: str
     rate_hz: int
     text: str
+    # The entries of the agent's lexicon that this text has.
+    lexicon: tuple[tuple[str, str], ...] = ()
 
     def digest(self) -> str:
         return hashlib.sha256(json.dumps([RENDERING, asdict(self)], sort_keys=True).encode()).hexdigest()

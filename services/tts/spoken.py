@@ -1,49 +1,20 @@
-"""Written text to words that can be said: no markdown, no emoji; digits, times, dates and money in words.
+"""Written text to what is said for it: no markdown, no emoji; digits, times, dates, money and codes in words.
 
-Pure. The written words stay beside the spoken ones, for the alignment is told in written words. English.
+Pure. The written words stay beside the spoken ones, for the alignment is told in written words. What is looked for is
+in `patterns`, what is said for it in `readings`, each language's words in `languages`.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from num2words import num2words
+from services.tts.lexicon import EMPTY, Entry, Lexicon
+from services.tts.markup import clean
+from services.tts.patterns import any_of
+from services.tts.readings import Locale, say
 
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
-_MONTH = "|".join(_MONTHS) + "|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
-_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_MONEY = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
-
-# "a.m." with its last period, "am" without the one that ends a sentence.
-_HALF = r"(?:[AaPp]\.[Mm]\.?|[AaPp][Mm]\b)"
-
-# The engine's own rules know what follows: "5 km", "20 °C".
-_UNIT = r"(?!\s?(?:[kcm]?m|[km]?g|m?l|lbs?|oz|ft|mph|kph|°)(?![A-Za-z]))"
-
-# In this order: the first that matches at a place wins.
-_PATTERNS: tuple[tuple[str, str], ...] = (
-    ("link", r"\[[^\]]*\]\([^)\s]*\)"),
-    ("email", r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
-    ("web", r"(?:https?://)?(?:www\.)?(?:[a-z0-9-]+\.)+(?:com|org|net|io|co\.uk|example)(?:/[^\s,]*)?"),
-    ("iso_date", r"\d{4}-\d{2}-\d{2}"),
-    ("slash_date", r"\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})"),
-    ("time", rf"\d{{1,2}}:\d{{2}}(?:\s?{_HALF})?|\d{{1,2}}\s?{_HALF}"),
-    ("money", r"[$£€]\d+(?:,\d{3})*(?:\.\d{2})?"),
-    ("month_day", rf"(?:{_MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?(?!\d)(?:,?\s(?:19|20)\d{{2}}(?!\d))?"),
-    ("day_month", rf"\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{_MONTH})\b(?:,?\s(?:19|20)\d{{2}}(?!\d))?"),
-    ("telephone", r"\+?\(?\d(?:[\s().-]{0,2}\d){6,14}"),
-    ("ordinal", r"\d+(?:st|nd|rd|th)\b"),
-    ("percent", r"\d+(?:\.\d+)?\s?%"),
-    ("year", r"(?:19|20)\d{2}(?![\d,.]\d)"),
-    ("number", rf"(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+\.\d+|\d+)(?![\d.,]*\d){_UNIT}"),
-)
-_ANY = re.compile("|".join(rf"(?P<{name}>{pattern})" for name, pattern in _PATTERNS))
-_MARKS = re.compile(r"[*_`#~|<>\\\[\]{}]+")
-_BULLET = re.compile(r"[-•–·]")
+# Past this a word is no word, and searching it takes time that grows with its square: seconds for 10,000 letters.
+_LONGEST_WORD = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +25,91 @@ class Piece:
     spoken: str
 
 
-def speak(text: str, day_first: bool = False) -> list[Piece]:
-    """A clause as pieces, in order; their written words are `text.split()`.
+@dataclass(slots=True)
+class _Cluster:
+    """Whole words of the text with what was found in them: "10:30/11:30" has two times in one word."""
 
-    `day_first` reads 3/4/2026 as the third of April (British), not as March fourth (American).
+    start: int
+    end: int
+    found: list[Entry] = field(default_factory=list)
+
+    def piece(self, text: str) -> Piece:
+        spoken, at = "", self.start
+        for one in self.found:
+            # "Mon/10-12": whatever is not said between two, they are two words.
+            between = _between(text[at : one.start], bool(spoken), True) or (" " if spoken else "")
+            spoken += between + one.spoken
+            at = one.end
+        spoken += _between(text[at : self.end], bool(spoken), False)
+        return Piece(tuple(text[self.start : self.end].split()), spoken.strip())
+
+
+def speak(text: str, language: str = "en-US", lexicon: Lexicon = EMPTY) -> list[Piece]:
+    """A clause as pieces, in order; their written words are `text.split()`. Never raises.
+
+    `language` is a BCP 47 tag: en-GB reads 3/4/2026 as the third of April, en-US as March fourth.
     """
     pieces: list[Piece] = []
     at = 0
-    for found in _ANY.finditer(text):
-        start, end = _whole_words(text, found.start(), found.end())
-        if found.start() < at or not _stands_alone(text, found.start(), found.end()):
+    if any(len(word) > _LONGEST_WORD for word in text.split()):
+        return [Piece((word,), clean(word)) for word in text.split()]
+    for cluster in _clusters(text, Locale.of(language), lexicon):
+        pieces += [Piece((word,), clean(word)) for word in text[at : cluster.start].split()]
+        pieces.append(cluster.piece(text))
+        at = cluster.end
+    pieces += [Piece((word,), clean(word)) for word in text[at:].split()]
+    return _without_outer_bars(pieces)
+
+
+def _clusters(text: str, locale: Locale, lexicon: Lexicon) -> Iterator[_Cluster]:
+    cluster: _Cluster | None = None
+    # Of two that begin at the same place the lexicon's comes first: the agent's author knows best.
+    for one in heapq.merge(lexicon.find(text), _readings(text, locale, lexicon), key=lambda one: one.start):
+        if cluster is not None and one.start < cluster.found[-1].end:
             continue
-        start = max(start, at)
-        pieces += [_plain(word) for word in text[at:start].split()]
-        said = _say(found.lastgroup or "", found.group(), day_first)
-        around = _clean(text[start : found.start()]) + said + _clean(text[found.end() : end])
-        pieces.append(Piece(tuple(text[start:end].split()), around.strip()))
-        at = end
-    pieces += [_plain(word) for word in text[at:].split()]
+        start, end = _whole_words(text, one.start, one.end)
+        if cluster is not None and start < cluster.end:
+            cluster.end = max(cluster.end, end)
+        else:
+            if cluster is not None:
+                yield cluster
+            cluster = _Cluster(start, end)
+        cluster.found.append(one)
+    if cluster is not None:
+        yield cluster
+
+
+def _readings(text: str, locale: Locale, lexicon: Lexicon) -> Iterator[Entry]:
+    for found in any_of(locale.language).finditer(text):
+        kind = found.lastgroup or ""
+        if kind == "link":
+            inside = speak(found["link"].partition("[")[2].rpartition("](")[0], locale.tag, lexicon)
+            yield Entry(found.start(), found.end(), " ".join(piece.spoken for piece in inside if piece.spoken))
+        elif _stands_alone(text, found.start(), found.end()):
+            said = say(kind, found.group(), locale)
+            if said is not None:
+                if kind == "abbreviation" and found.end() == len(text.rstrip()) and found.group().endswith("."):
+                    # "etc." ended the sentence too.
+                    said += "."
+                yield Entry(found.start(), found.end(), said)
+
+
+def _between(text: str, before: bool, behind: bool) -> str:
+    """What is left of a word beside what was found in it; a bar between two cells is heard as a comma."""
+    said = clean(text)
+    if text.startswith("|") and before and (said or behind):
+        said = f", {said}"
+        return f"{said}, " if text.endswith("|") and behind and len(text) > 1 else said
+    return f"{said}, " if text.endswith("|") and behind and said else said
+
+
+def _without_outer_bars(pieces: list[Piece]) -> list[Piece]:
+    """A bar between two cells is a comma; at a row's ends it is nothing."""
+    bars = [index for index, piece in enumerate(pieces) if piece.written == ("|",)]
+    for index in bars:
+        outer = index in (0, len(pieces) - 1)
+        pieces[index] = Piece(("|",), "" if outer else ",")
     return pieces
-
-
-def _plain(word: str) -> Piece:
-    return Piece((word,), _clean(word))
-
-
-def _clean(word: str) -> str:
-    """Without markdown and emoji. What has no letter or digit left is not said, but its comma or period is heard."""
-    word = _MARKS.sub("", word)
-    word = "".join(
-        c for c in word if c == "°" or unicodedata.category(c) not in ("So", "Sk", "Cs", "Co", "Cn", "Cf", "Mn")
-    )
-    return "" if _BULLET.fullmatch(word) else word
 
 
 def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
@@ -97,152 +121,13 @@ def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Digits inside a code ("A12", "5th-generation") are left to the engine, which reads codes."""
+    """What is inside a longer word ("5th-generation", "A12b") is left to the engine."""
     before = text[start - 1] if start else " "
     after = text[end] if end < len(text) else " "
-    inside = before.isalnum() or after.isalnum()
-    joined = (before in "-/" and start > 1 and text[start - 2].isalnum()) or (
-        after in "-/" and end + 1 < len(text) and text[end + 1].isalnum()
+    # "+", "#", "&" end no word themselves.
+    if (before.isalnum() and text[start].isalnum()) or (after.isalnum() and text[end - 1].isalnum()):
+        return False
+    joined = (before in "-/" and start > 1 and text[start - 2].isalpha()) or (
+        after in "-/" and end + 1 < len(text) and text[end + 1].isalpha()
     )
-    return not (inside or joined)
-
-
-def _say(kind: str, text: str, day_first: bool) -> str:
-    said = _READERS[kind](text, day_first)
-    return text if said is None else said
-
-
-def _cardinal(number: int | float | str) -> str:
-    words: str = num2words(str(number).replace(",", ""))
-    return words.replace(",", "").replace("-", " ")
-
-
-def _ordinal(number: int) -> str:
-    words: str = num2words(number, to="ordinal")
-    return words.replace(",", "").replace("-", " ")
-
-
-def _year(number: int) -> str:
-    words: str = num2words(number, to="year")
-    return words.replace("-", " ")
-
-
-def _email(text: str, _: bool) -> str:
-    return text.replace("@", " at ").replace(".", " dot ").replace("-", " dash ").replace("_", " underscore ")
-
-
-def _web(text: str, _: bool) -> str:
-    bare = re.sub(r"^https?://", "", text).rstrip("/")
-    return bare.replace("www.", "W W W dot ").replace(".", " dot ").replace("/", " slash ").replace("-", " dash ")
-
-
-def _date(year: int, month: int, day: int) -> str | None:
-    if not (1 <= month <= 12 and 1 <= day <= 31):
-        return None
-    return f"{_MONTHS[month - 1]} {_ordinal(day)}, {_year(year)}"
-
-
-def _iso_date(text: str, _: bool) -> str | None:
-    year, month, day = map(int, text.split("-"))
-    return _date(year, month, day)
-
-
-def _slash_date(text: str, day_first: bool) -> str | None:
-    first, second, year = map(int, text.split("/"))
-    month, day = (second, first) if day_first or first > 12 else (first, second)
-    return _date(year + 2000 if year < 100 else year, month, day)
-
-
-def _time(text: str, _: bool) -> str | None:
-    found = re.fullmatch(r"(\d{1,2})(?::(\d{2}))?\s?(?:([AaPp])\.?[Mm]\.?)?", text)
-    assert found is not None
-    hour, minute, half = int(found[1]), int(found[2] or 0), found[3]
-    if hour > 24 or minute > 59:
-        return None
-    words = _cardinal(hour)
-    if minute:
-        words += f" oh {_cardinal(minute)}" if minute < 10 else f" {_cardinal(minute)}"
-    elif not half:
-        words += " o'clock"
-    # Dotted: so the letters are spelled and not read as a word.
-    return f"{words} {half.upper()}.M." if half else words
-
-
-def _money(text: str, _: bool) -> str:
-    unit, part = _MONEY[text[0]]
-    whole, _point, cents = text[1:].replace(",", "").partition(".")
-    words = []
-    if int(whole) or not int(cents or 0):
-        words.append(f"{_cardinal(whole)} {unit}{'' if int(whole) == 1 else 's'}")
-    if int(cents or 0):
-        plural = {"penny": "pence"}.get(part, part + "s")
-        words.append(f"{_cardinal(int(cents))} {part if int(cents) == 1 else plural}")
-    return " and ".join(words)
-
-
-def _with_year(words: str, text: str) -> str:
-    year = re.search(r"(?:19|20)\d{2}$", text)
-    return f"{words}, {_year(int(year[0]))}" if year else words
-
-
-def _month_day(text: str, _: bool) -> str | None:
-    found = re.match(r"(\w+)\.?\s(\d{1,2})", text)
-    assert found is not None
-    day = int(found[2])
-    return _with_year(f"{_full_month(found[1])} {_ordinal(day)}", text) if 1 <= day <= 31 else None
-
-
-def _day_month(text: str, _: bool) -> str | None:
-    found = re.match(r"(\d{1,2})(?:st|nd|rd|th)?\s(?:of\s)?(\w+)", text)
-    assert found is not None
-    day = int(found[1])
-    return _with_year(f"{_ordinal(day)} of {_full_month(found[2])}", text) if 1 <= day <= 31 else None
-
-
-def _full_month(name: str) -> str:
-    return next(month for month in _MONTHS if month.startswith(name[:3]))
-
-
-def _telephone(text: str, _: bool) -> str:
-    """Digit by digit, a comma between the groups: as written, or in the usual threes and fours."""
-    groups = re.findall(r"\d+", text)
-    if len(groups) == 1:
-        groups = _grouped(groups[0])
-    return ", ".join(" ".join(_DIGITS[int(digit)] for digit in group) for group in groups)
-
-
-def _grouped(digits: str) -> list[str]:
-    rest = len(digits) - 4
-    head = [digits[at : at + 3] for at in range(0, rest, 3)]
-    if len(digits) in (7, 10):
-        return [*head, digits[rest:]]
-    return [digits[at : at + 3] for at in range(0, len(digits), 3)]
-
-
-def _percent(text: str, _: bool) -> str:
-    return f"{_cardinal(text.rstrip('%').strip())} percent"
-
-
-def _number(text: str, _: bool) -> str:
-    """A leading zero is a code, not a quantity."""
-    if len(text) > 1 and text[0] == "0" and text.isdigit():
-        return " ".join(_DIGITS[int(digit)] for digit in text)
-    return _cardinal(text)
-
-
-_READERS: dict[str, Callable[[str, bool], str | None]] = {
-    "link": lambda text, _: _clean(text[1 : text.index("]")]),
-    "email": _email,
-    "web": _web,
-    "iso_date": _iso_date,
-    "slash_date": _slash_date,
-    "time": _time,
-    "money": _money,
-    "month_day": _month_day,
-    "day_month": _day_month,
-    "telephone": _telephone,
-    "ordinal": lambda text, _: _ordinal(int(re.sub(r"\D", "", text))),
-    "percent": _percent,
-    "year": lambda text, _: _year(int(text)),
-    "number": _number,
-}
+    return not joined

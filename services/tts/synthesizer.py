@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from services.common.bus import agent_subject
 from services.common.media.frame import SAMPLE_RATES_HZ
 from services.common.rpc import abort, caller_context
+from services.tts.lexicon import EMPTY, LexiconInvalid, lexicon_of
 from services.tts.publishing import AudioLost, FramePublisher
 from services.tts.settings import TtsSettings
 from services.tts.speech import VoiceUnknown
@@ -49,6 +50,10 @@ class Synthesizer(SynthesizerServicer):
             voice = self._studio.voice(start.voice)
         except VoiceUnknown as error:
             problem, voice = problem or str(error), ""
+        try:
+            lexicon = lexicon_of(start.lexicon)
+        except LexiconInvalid as error:
+            problem, lexicon = problem or str(error), EMPTY
         if problem:
             await _refuse(request_iterator, context, problem)
             return
@@ -60,7 +65,7 @@ class Synthesizer(SynthesizerServicer):
             self._settings.ahead_ms,
         )
         utterance = Utterance(
-            start, voice, self._studio, frames, context.write, self._settings, caller_context(context)
+            start, voice, self._studio, frames, context.write, self._settings, caller_context(context), lexicon
         )
         speaking = asyncio.create_task(utterance.speak())
         listening = asyncio.create_task(_listen(request_iterator, utterance))

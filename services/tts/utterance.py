@@ -14,7 +14,10 @@ from services.common.telemetry.log import logger
 from services.common.telemetry.trace import tracer
 from services.tts.alignment import placed
 from services.tts.clauses import Break, Clause, ClauseSplitter
+from services.tts.languages import GERMAN, language_of
+from services.tts.lexicon import EMPTY, Lexicon
 from services.tts.publishing import FramePublisher
+from services.tts.rendering import unsaid
 from services.tts.settings import TtsSettings
 from services.tts.studio import Studio, Take, Wish
 from tandem.v1.tts_pb2 import (
@@ -59,6 +62,7 @@ class Utterance:
         send: Send,
         settings: TtsSettings,
         parent: Context,
+        lexicon: Lexicon = EMPTY,
     ) -> None:
         self._start = start
         self._voice = voice
@@ -67,7 +71,10 @@ class Utterance:
         self._send = send
         self._settings = settings
         self._parent = parent
-        self._splitter = ClauseSplitter()
+        self._lexicon = lexicon
+        # A cached clause costs nothing, and is found again only when it is cut the same way.
+        cost = 0.0 if start.cacheable else studio.cost
+        self._splitter = ClauseSplitter(cost, ordinal_dots=language_of(start.language) is GERMAN)
         self._asked: asyncio.Queue[_Asked | None] = asyncio.Queue()
         self._ahead = asyncio.Semaphore(_MADE_AHEAD)
         self._tasks: list[asyncio.Task[Take | None]] = []
@@ -101,7 +108,8 @@ class Utterance:
             self._ahead.release()
             if take is not None:
                 await self._say(asked, take, pause_ms if self._told_first else 0)
-                pause_ms = self._pause_ms(asked.clause.ends)
+                if len(take.audio.samples):
+                    pause_ms = self._pause_ms(asked.clause.ends)
         await self._frames.finish()
         if not self._told_first:
             # Nothing to be heard, but the brain waits for a word.
@@ -155,6 +163,9 @@ class Utterance:
     async def _make(self, clause: Clause, urgent: bool) -> Take | None:
         """None when the engine failed on this clause: the others are still worth hearing."""
         await self._ahead.acquire()
+        if clause.silent:
+            now = time.monotonic()
+            return Take(unsaid(clause.text, self._start.sample_rate_hz), now, now, from_cache=False)
         context = set_span_in_context(self._span) if self._span is not None else self._parent
         with tracer().start_as_current_span(names.TTS_CLAUSE, context=context) as span:
             asked = time.monotonic()
@@ -165,6 +176,7 @@ class Utterance:
                 rate_hz=self._start.sample_rate_hz,
                 cacheable=self._start.cacheable,
                 urgent=urgent,
+                lexicon=self._lexicon,
             )
             try:
                 take = await self._studio.make(wish)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tandem.v1 import brain_pb2 as tandem_dot_v1_dot_brain__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tandem/v1/asr.proto\x12\ttandem.v1\x1a\x15tandem/v1/brain.proto\"\xa4\x01\n\x10RecognizeRequest\x12*\n\x05start\x18\x01 \x01(\x0b\x32\x19.tandem.v1.RecognizeStartH\x00\x12.\n\x0cturn_context\x18\x02 \x01(\x0b\x32\x16.tandem.v1.TurnContextH\x00\x12)\n\theartbeat\x18\x03 \x01(\x0b\x32\x14.tandem.v1.HeartbeatH\x00\x42\t\n\x07request\"q\n\x0eRecognizeStart\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x15\n\rfrom_sequence\x18\x03 \x01(\r\x12\x10\n\x08language\x18\x04 \x01(\t\x12\r\n\x05hints\x18\x05 \x03(\t\"H\n\x0bTurnContext\x12\x12\n\nturn_index\x18\x01 \x01(\r\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\"\x90\x02\n\x11RecognizeResponse\x12\x32\n\x0espeech_started\x18\x01 \x01(\x0b\x32\x18.tandem.v1.SpeechStartedH\x00\x12\x32\n\x0espeech_stopped\x18\x02 \x01(\x0b\x32\x18.tandem.v1.SpeechStoppedH\x00\x12/\n\x07partial\x18\x03 \x01(\x0b\x32\x1c.tandem.v1.PartialTranscriptH\x00\x12+\n\x05\x66inal\x18\x04 \x01(\x0b\x32\x1a.tandem.v1.FinalTranscriptH\x00\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x14.tandem.v1.HeartbeatH\x00\x42\n\n\x08response\"8\n\rSpeechStarted\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\"R\n\rSpeechStopped\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\x12\x18\n\x10\x64\x65\x63ided_after_us\x18\x03 \x01(\r\"4\n\x11PartialTranscript\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_us\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x03 \x01(\x03\x12\x12\n\nconfidence\x18\x04 \x01(\x02\"\xfa\x01\n\x0f\x46inalTranscript\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1e\n\x05words\x18\x03 \x03(\x0b\x32\x0f.tandem.v1.Word\x12\x10\n\x08start_us\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x05 \x01(\x03\x12\x12\n\nconfidence\x18\x06 \x01(\x02\x12\x10\n\x08queue_us\x18\x07 \x01(\r\x12\x11\n\tdecode_us\x18\x08 \x01(\r\x12\x19\n\x11sent_call_time_us\x18\t \x01(\x03\x12\x10\n\x08language\x18\n \x01(\t\x12\x1e\n\x16requested_call_time_us\x18\x0b \x01(\x03\x32X\n\nRecognizer\x12J\n\tRecognize\x12\x1b.tandem.v1.RecognizeRequest\x1a\x1c.tandem.v1.RecognizeResponse(\x01\x30\x01\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tandem/v1/asr.proto\x12\ttandem.v1\x1a\x15tandem/v1/brain.proto\"\xd4\x01\n\x10RecognizeRequest\x12*\n\x05start\x18\x01 \x01(\x0b\x32\x19.tandem.v1.RecognizeStartH\x00\x12.\n\x0cturn_context\x18\x02 \x01(\x0b\x32\x16.tandem.v1.TurnContextH\x00\x12)\n\theartbeat\x18\x03 \x01(\x0b\x32\x14.tandem.v1.HeartbeatH\x00\x12.\n\x0c\x61gent_speaks\x18\x04 \x01(\x0b\x32\x16.tandem.v1.AgentSpeaksH\x00\x42\t\n\x07request\"q\n\x0eRecognizeStart\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x15\n\rfrom_sequence\x18\x03 \x01(\r\x12\x10\n\x08language\x18\x04 \x01(\t\x12\r\n\x05hints\x18\x05 \x03(\t\"\x1f\n\x0b\x41gentSpeaks\x12\x10\n\x08speaking\x18\x01 \x01(\x08\"H\n\x0bTurnContext\x12\x12\n\nturn_index\x18\x01 \x01(\r\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12\x10\n\x08question\x18\x03 \x01(\t\"\xb8\x02\n\x11RecognizeResponse\x12\x32\n\x0espeech_started\x18\x01 \x01(\x0b\x32\x18.tandem.v1.SpeechStartedH\x00\x12\x32\n\x0espeech_stopped\x18\x02 \x01(\x0b\x32\x18.tandem.v1.SpeechStoppedH\x00\x12/\n\x07partial\x18\x03 \x01(\x0b\x32\x1c.tandem.v1.PartialTranscriptH\x00\x12+\n\x05\x66inal\x18\x04 \x01(\x0b\x32\x1a.tandem.v1.FinalTranscriptH\x00\x12)\n\theartbeat\x18\x05 \x01(\x0b\x32\x14.tandem.v1.HeartbeatH\x00\x12&\n\x08turn_end\x18\x06 \x01(\x0b\x32\x12.tandem.v1.TurnEndH\x00\x42\n\n\x08response\"8\n\rSpeechStarted\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\"R\n\rSpeechStopped\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\x12\x18\n\x10\x64\x65\x63ided_after_us\x18\x03 \x01(\r\"X\n\x11PartialTranscript\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x65nd_us\x18\x03 \x01(\x03\x12\x12\n\nconfidence\x18\x04 \x01(\x02\"X\n\x07TurnEnd\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x14\n\x0c\x63\x61ll_time_us\x18\x02 \x01(\x03\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\x12\x0f\n\x07took_us\x18\x04 \x01(\r\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_us\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x03 \x01(\x03\x12\x12\n\nconfidence\x18\x04 \x01(\x02\"\xfa\x01\n\x0f\x46inalTranscript\x12\x11\n\tutterance\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x1e\n\x05words\x18\x03 \x03(\x0b\x32\x0f.tandem.v1.Word\x12\x10\n\x08start_us\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x05 \x01(\x03\x12\x12\n\nconfidence\x18\x06 \x01(\x02\x12\x10\n\x08queue_us\x18\x07 \x01(\r\x12\x11\n\tdecode_us\x18\x08 \x01(\r\x12\x19\n\x11sent_call_time_us\x18\t \x01(\x03\x12\x10\n\x08language\x18\n \x01(\t\x12\x1e\n\x16requested_call_time_us\x18\x0b \x01(\x03\x32X\n\nRecognizer\x12J\n\tRecognize\x12\x1b.tandem.v1.RecognizeRequest\x1a\x1c.tandem.v1.RecognizeResponse(\x01\x30\x01\x62\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,23 +33,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.asr_pb2', _global
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECOGNIZEREQUEST']._serialized_start=58
-  _globals['_RECOGNIZEREQUEST']._serialized_end=222
-  _globals['_RECOGNIZESTART']._serialized_start=224
-  _globals['_RECOGNIZESTART']._serialized_end=337
-  _globals['_TURNCONTEXT']._serialized_start=339
-  _globals['_TURNCONTEXT']._serialized_end=411
-  _globals['_RECOGNIZERESPONSE']._serialized_start=414
-  _globals['_RECOGNIZERESPONSE']._serialized_end=686
-  _globals['_SPEECHSTARTED']._serialized_start=688
-  _globals['_SPEECHSTARTED']._serialized_end=744
-  _globals['_SPEECHSTOPPED']._serialized_start=746
-  _globals['_SPEECHSTOPPED']._serialized_end=828
-  _globals['_PARTIALTRANSCRIPT']._serialized_start=830
-  _globals['_PARTIALTRANSCRIPT']._serialized_end=882
-  _globals['_WORD']._serialized_start=884
-  _globals['_WORD']._serialized_end=958
-  _globals['_FINALTRANSCRIPT']._serialized_start=961
-  _globals['_FINALTRANSCRIPT']._serialized_end=1211
-  _globals['_RECOGNIZER']._serialized_start=1213
-  _globals['_RECOGNIZER']._serialized_end=1301
+  _globals['_RECOGNIZEREQUEST']._serialized_end=270
+  _globals['_RECOGNIZESTART']._serialized_start=272
+  _globals['_RECOGNIZESTART']._serialized_end=385
+  _globals['_AGENTSPEAKS']._serialized_start=387
+  _globals['_AGENTSPEAKS']._serialized_end=418
+  _globals['_TURNCONTEXT']._serialized_start=420
+  _globals['_TURNCONTEXT']._serialized_end=492
+  _globals['_RECOGNIZERESPONSE']._serialized_start=495
+  _globals['_RECOGNIZERESPONSE']._serialized_end=807
+  _globals['_SPEECHSTARTED']._serialized_start=809
+  _globals['_SPEECHSTARTED']._serialized_end=865
+  _globals['_SPEECHSTOPPED']._serialized_start=867
+  _globals['_SPEECHSTOPPED']._serialized_end=949
+  _globals['_PARTIALTRANSCRIPT']._serialized_start=951
+  _globals['_PARTIALTRANSCRIPT']._serialized_end=1039
+  _globals['_TURNEND']._serialized_start=1041
+  _globals['_TURNEND']._serialized_end=1129
+  _globals['_WORD']._serialized_start=1131
+  _globals['_WORD']._serialized_end=1205
+  _globals['_FINALTRANSCRIPT']._serialized_start=1208
+  _globals['_FINALTRANSCRIPT']._serialized_end=1458
+  _globals['_RECOGNIZER']._serialized_start=1460
+  _globals['_RECOGNIZER']._serialized_end=1548
 # @@protoc_insertion_point(module_scope)

@@ -26,24 +26,28 @@ class RecognizeRequest(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     TURN_CONTEXT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    AGENT_SPEAKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> Global___RecognizeStart: ...
     @_builtins.property
     def turn_context(self) -> Global___TurnContext: ...
     @_builtins.property
     def heartbeat(self) -> _brain_pb2.Heartbeat: ...
+    @_builtins.property
+    def agent_speaks(self) -> Global___AgentSpeaks: ...
     def __init__(
         self,
         *,
         start: Global___RecognizeStart | None = ...,
         turn_context: Global___TurnContext | None = ...,
         heartbeat: _brain_pb2.Heartbeat | None = ...,
+        agent_speaks: Global___AgentSpeaks | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "request", b"request", "start", b"start", "turn_context", b"turn_context"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_speaks", b"agent_speaks", "heartbeat", b"heartbeat", "request", b"request", "start", b"start", "turn_context", b"turn_context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "request", b"request", "start", b"start", "turn_context", b"turn_context"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_speaks", b"agent_speaks", "heartbeat", b"heartbeat", "request", b"request", "start", b"start", "turn_context", b"turn_context"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["start", "turn_context", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["start", "turn_context", "heartbeat", "agent_speaks"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -86,6 +90,27 @@ class RecognizeStart(_message.Message):
 Global___RecognizeStart: _TypeAlias = RecognizeStart  # noqa: Y015
 
 @_typing.final
+class AgentSpeaks(_message.Message):
+    """Whether the agent is heard at the moment: what the caller says then may be an interruption, and early words decide it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKING_FIELD_NUMBER: _builtins.int
+    speaking: _builtins.bool
+    def __init__(
+        self,
+        *,
+        speaking: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["speaking", b"speaking"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["speaking", b"speaking"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgentSpeaks: _TypeAlias = AgentSpeaks  # noqa: Y015
+
+@_typing.final
 class TurnContext(_message.Message):
     """What the next words answer; sent whenever a turn begins."""
 
@@ -123,6 +148,7 @@ class RecognizeResponse(_message.Message):
     PARTIAL_FIELD_NUMBER: _builtins.int
     FINAL_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    TURN_END_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def speech_started(self) -> Global___SpeechStarted: ...
     @_builtins.property
@@ -133,6 +159,8 @@ class RecognizeResponse(_message.Message):
     def final(self) -> Global___FinalTranscript: ...
     @_builtins.property
     def heartbeat(self) -> _brain_pb2.Heartbeat: ...
+    @_builtins.property
+    def turn_end(self) -> Global___TurnEnd: ...
     def __init__(
         self,
         *,
@@ -141,12 +169,13 @@ class RecognizeResponse(_message.Message):
         partial: Global___PartialTranscript | None = ...,
         final: Global___FinalTranscript | None = ...,
         heartbeat: _brain_pb2.Heartbeat | None = ...,
+        turn_end: Global___TurnEnd | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "heartbeat", b"heartbeat", "partial", b"partial", "response", b"response", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "heartbeat", b"heartbeat", "partial", b"partial", "response", b"response", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped", "turn_end", b"turn_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "heartbeat", b"heartbeat", "partial", b"partial", "response", b"response", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final", b"final", "heartbeat", b"heartbeat", "partial", b"partial", "response", b"response", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped", "turn_end", b"turn_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["speech_started", "speech_stopped", "partial", "final", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["speech_started", "speech_stopped", "partial", "final", "heartbeat", "turn_end"]  # noqa: Y015
     _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
 
@@ -211,25 +240,70 @@ Global___SpeechStopped: _TypeAlias = SpeechStopped  # noqa: Y015
 
 @_typing.final
 class PartialTranscript(_message.Message):
+    """What was understood so far. May be left out at any time: finals come first."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     UTTERANCE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    END_US_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     utterance: _builtins.int
     text: _builtins.str
+    end_us: _builtins.int
+    """Call time up to which the audio was heard."""
+    confidence: _builtins.float
+    """0 to 1; of the whole."""
     def __init__(
         self,
         *,
         utterance: _builtins.int | None = ...,
         text: _builtins.str | None = ...,
+        end_us: _builtins.int | None = ...,
+        confidence: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "utterance", b"utterance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "end_us", b"end_us", "text", b"text", "utterance", b"utterance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "utterance", b"utterance"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "end_us", b"end_us", "text", b"text", "utterance", b"utterance"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PartialTranscript: _TypeAlias = PartialTranscript  # noqa: Y015
+
+@_typing.final
+class TurnEnd(_message.Message):
+    """What the sound of the last seconds says about the end of the turn (intonation, drawl, rhythm), told while the caller
+    is silent. May be left out at any time.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UTTERANCE_FIELD_NUMBER: _builtins.int
+    CALL_TIME_US_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    TOOK_US_FIELD_NUMBER: _builtins.int
+    utterance: _builtins.int
+    call_time_us: _builtins.int
+    """Call time of the last speech sample that was judged. Speech behind it makes this void."""
+    probability: _builtins.float
+    """That the caller has finished, 0 to 1."""
+    took_us: _builtins.int
+    """Waiting and the judgement itself; local."""
+    def __init__(
+        self,
+        *,
+        utterance: _builtins.int | None = ...,
+        call_time_us: _builtins.int | None = ...,
+        probability: _builtins.float | None = ...,
+        took_us: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "probability", b"probability", "took_us", b"took_us", "utterance", b"utterance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_time_us", b"call_time_us", "probability", b"probability", "took_us", b"took_us", "utterance", b"utterance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TurnEnd: _TypeAlias = TurnEnd  # noqa: Y015
 
 @_typing.final
 class Word(_message.Message):

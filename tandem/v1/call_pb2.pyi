@@ -329,6 +329,8 @@ class JournalTurn(_message.Message):
     CALLER_STOPPED_US_FIELD_NUMBER: _builtins.int
     AGENT_STARTED_US_FIELD_NUMBER: _builtins.int
     AGENT_STOPPED_US_FIELD_NUMBER: _builtins.int
+    SPECULATIONS_FIELD_NUMBER: _builtins.int
+    FORESEEN_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     caller_text: _builtins.str
     """What was understood; empty for the greeting and for prompts nobody asked for."""
@@ -340,6 +342,9 @@ class JournalTurn(_message.Message):
     caller_stopped_us: _builtins.int
     agent_started_us: _builtins.int
     agent_stopped_us: _builtins.int
+    speculations: _builtins.int
+    """How often an answer was begun before the turn was surely over, and whether the last of them was the one heard."""
+    foreseen: _builtins.bool
     @_builtins.property
     def latency(self) -> Global___TurnLatency: ...
     def __init__(
@@ -354,10 +359,12 @@ class JournalTurn(_message.Message):
         caller_stopped_us: _builtins.int | None = ...,
         agent_started_us: _builtins.int | None = ...,
         agent_stopped_us: _builtins.int | None = ...,
+        speculations: _builtins.int | None = ...,
+        foreseen: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_started_us", b"agent_started_us", "agent_stopped_us", b"agent_stopped_us", "agent_text", b"agent_text", "caller_started_us", b"caller_started_us", "caller_stopped_us", b"caller_stopped_us", "caller_text", b"caller_text", "index", b"index", "interrupted", b"interrupted", "latency", b"latency"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_started_us", b"agent_started_us", "agent_stopped_us", b"agent_stopped_us", "agent_text", b"agent_text", "caller_started_us", b"caller_started_us", "caller_stopped_us", b"caller_stopped_us", "caller_text", b"caller_text", "foreseen", b"foreseen", "index", b"index", "interrupted", b"interrupted", "latency", b"latency", "speculations", b"speculations"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_started_us", b"agent_started_us", "agent_stopped_us", b"agent_stopped_us", "agent_text", b"agent_text", "caller_started_us", b"caller_started_us", "caller_stopped_us", b"caller_stopped_us", "caller_text", b"caller_text", "index", b"index", "interrupted", b"interrupted", "latency", b"latency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_started_us", b"agent_started_us", "agent_stopped_us", b"agent_stopped_us", "agent_text", b"agent_text", "caller_started_us", b"caller_started_us", "caller_stopped_us", b"caller_stopped_us", "caller_text", b"caller_text", "foreseen", b"foreseen", "index", b"index", "interrupted", b"interrupted", "latency", b"latency", "speculations", b"speculations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

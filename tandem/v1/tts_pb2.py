@@ -24,31 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tandem/v1/tts.proto\x12\ttandem.v1\"\xb3\x01\n\x11SynthesizeRequest\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1a.tandem.v1.SynthesizeStartH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x18.tandem.v1.SynthesizeEndH\x00\x12-\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1b.tandem.v1.SynthesizeCancelH\x00\x42\t\n\x07request\"\x84\x01\n\x0fSynthesizeStart\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x14\n\x0cutterance_id\x18\x02 \x01(\r\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\r\x12\r\n\x05voice\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12\x11\n\tcacheable\x18\x06 \x01(\x08\"\x0f\n\rSynthesizeEnd\"\x12\n\x10SynthesizeCancel\"\xb5\x01\n\x12SynthesizeResponse\x12,\n\x0b\x66irst_audio\x18\x01 \x01(\x0b\x32\x15.tandem.v1.FirstAudioH\x00\x12\x32\n\x0eword_alignment\x18\x02 \x01(\x0b\x32\x18.tandem.v1.WordAlignmentH\x00\x12\x31\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1d.tandem.v1.SynthesizeFinishedH\x00\x42\n\n\x08response\"`\n\nFirstAudio\x12\x10\n\x08queue_us\x18\x01 \x01(\r\x12\x14\n\x0csynthesis_us\x18\x02 \x01(\r\x12\x16\n\x0e\x63lause_wait_us\x18\x03 \x01(\r\x12\x12\n\nfrom_cache\x18\x04 \x01(\x08\"D\n\nSpokenWord\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cstart_sample\x18\x02 \x01(\x04\x12\x12\n\nend_sample\x18\x03 \x01(\x04\"5\n\rWordAlignment\x12$\n\x05words\x18\x01 \x03(\x0b\x32\x15.tandem.v1.SpokenWord\"%\n\x12SynthesizeFinished\x12\x0f\n\x07samples\x18\x01 \x01(\x04\x32\\\n\x0bSynthesizer\x12M\n\nSynthesize\x12\x1c.tandem.v1.SynthesizeRequest\x1a\x1d.tandem.v1.SynthesizeResponse(\x01\x30\x01\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tandem/v1/tts.proto\x12\ttandem.v1\"\xb3\x01\n\x11SynthesizeRequest\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1a.tandem.v1.SynthesizeStartH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\'\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x18.tandem.v1.SynthesizeEndH\x00\x12-\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1b.tandem.v1.SynthesizeCancelH\x00\x42\t\n\x07request\"\xee\x01\n\x0fSynthesizeStart\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x14\n\x0cutterance_id\x18\x02 \x01(\r\x12\x16\n\x0esample_rate_hz\x18\x03 \x01(\r\x12\r\n\x05voice\x18\x04 \x01(\t\x12\x10\n\x08language\x18\x05 \x01(\t\x12\x11\n\tcacheable\x18\x06 \x01(\x08\x12\x38\n\x07lexicon\x18\x07 \x03(\x0b\x32\'.tandem.v1.SynthesizeStart.LexiconEntry\x1a.\n\x0cLexiconEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0f\n\rSynthesizeEnd\"\x12\n\x10SynthesizeCancel\"\xb5\x01\n\x12SynthesizeResponse\x12,\n\x0b\x66irst_audio\x18\x01 \x01(\x0b\x32\x15.tandem.v1.FirstAudioH\x00\x12\x32\n\x0eword_alignment\x18\x02 \x01(\x0b\x32\x18.tandem.v1.WordAlignmentH\x00\x12\x31\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x1d.tandem.v1.SynthesizeFinishedH\x00\x42\n\n\x08response\"`\n\nFirstAudio\x12\x10\n\x08queue_us\x18\x01 \x01(\r\x12\x14\n\x0csynthesis_us\x18\x02 \x01(\r\x12\x16\n\x0e\x63lause_wait_us\x18\x03 \x01(\r\x12\x12\n\nfrom_cache\x18\x04 \x01(\x08\"D\n\nSpokenWord\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x14\n\x0cstart_sample\x18\x02 \x01(\x04\x12\x12\n\nend_sample\x18\x03 \x01(\x04\"5\n\rWordAlignment\x12$\n\x05words\x18\x01 \x03(\x0b\x32\x15.tandem.v1.SpokenWord\"%\n\x12SynthesizeFinished\x12\x0f\n\x07samples\x18\x01 \x01(\x04\x32\\\n\x0bSynthesizer\x12M\n\nSynthesize\x12\x1c.tandem.v1.SynthesizeRequest\x1a\x1d.tandem.v1.SynthesizeResponse(\x01\x30\x01\x62\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.tts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SYNTHESIZESTART_LEXICONENTRY']._loaded_options = None
+  _globals['_SYNTHESIZESTART_LEXICONENTRY']._serialized_options = b'8\001'
   _globals['_SYNTHESIZEREQUEST']._serialized_start=35
   _globals['_SYNTHESIZEREQUEST']._serialized_end=214
   _globals['_SYNTHESIZESTART']._serialized_start=217
-  _globals['_SYNTHESIZESTART']._serialized_end=349
-  _globals['_SYNTHESIZEEND']._serialized_start=351
-  _globals['_SYNTHESIZEEND']._serialized_end=366
-  _globals['_SYNTHESIZECANCEL']._serialized_start=368
-  _globals['_SYNTHESIZECANCEL']._serialized_end=386
-  _globals['_SYNTHESIZERESPONSE']._serialized_start=389
-  _globals['_SYNTHESIZERESPONSE']._serialized_end=570
-  _globals['_FIRSTAUDIO']._serialized_start=572
-  _globals['_FIRSTAUDIO']._serialized_end=668
-  _globals['_SPOKENWORD']._serialized_start=670
-  _globals['_SPOKENWORD']._serialized_end=738
-  _globals['_WORDALIGNMENT']._serialized_start=740
-  _globals['_WORDALIGNMENT']._serialized_end=793
-  _globals['_SYNTHESIZEFINISHED']._serialized_start=795
-  _globals['_SYNTHESIZEFINISHED']._serialized_end=832
-  _globals['_SYNTHESIZER']._serialized_start=834
-  _globals['_SYNTHESIZER']._serialized_end=926
+  _globals['_SYNTHESIZESTART']._serialized_end=455
+  _globals['_SYNTHESIZESTART_LEXICONENTRY']._serialized_start=409
+  _globals['_SYNTHESIZESTART_LEXICONENTRY']._serialized_end=455
+  _globals['_SYNTHESIZEEND']._serialized_start=457
+  _globals['_SYNTHESIZEEND']._serialized_end=472
+  _globals['_SYNTHESIZECANCEL']._serialized_start=474
+  _globals['_SYNTHESIZECANCEL']._serialized_end=492
+  _globals['_SYNTHESIZERESPONSE']._serialized_start=495
+  _globals['_SYNTHESIZERESPONSE']._serialized_end=676
+  _globals['_FIRSTAUDIO']._serialized_start=678
+  _globals['_FIRSTAUDIO']._serialized_end=774
+  _globals['_SPOKENWORD']._serialized_start=776
+  _globals['_SPOKENWORD']._serialized_end=844
+  _globals['_WORDALIGNMENT']._serialized_start=846
+  _globals['_WORDALIGNMENT']._serialized_end=899
+  _globals['_SYNTHESIZEFINISHED']._serialized_start=901
+  _globals['_SYNTHESIZEFINISHED']._serialized_end=938
+  _globals['_SYNTHESIZER']._serialized_start=940
+  _globals['_SYNTHESIZER']._serialized_end=1032
 # @@protoc_insertion_point(module_scope)

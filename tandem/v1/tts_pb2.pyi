@@ -58,12 +58,33 @@ Global___SynthesizeRequest: _TypeAlias = SynthesizeRequest  # noqa: Y015
 class SynthesizeStart(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LexiconEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str | None = ...,
+            value: _builtins.str | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CALL_ID_FIELD_NUMBER: _builtins.int
     UTTERANCE_ID_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
     VOICE_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     CACHEABLE_FIELD_NUMBER: _builtins.int
+    LEXICON_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     utterance_id: _builtins.int
     sample_rate_hz: _builtins.int
@@ -73,6 +94,12 @@ class SynthesizeStart(_message.Message):
     """BCP 47."""
     cacheable: _builtins.bool
     """Keep the audio in the phrase cache: greetings, fillers, apologies."""
+    @_builtins.property
+    def lexicon(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """How the agent wants words said: a word, or some, as written, to a respelling ("Siobhan": "shiv AWN") or to phonemes
+        of the engine's alphabet between slashes ("/ʃəvˈɔn/"). A key with a capital letter matches that case alone.
+        """
+
     def __init__(
         self,
         *,
@@ -82,10 +109,11 @@ class SynthesizeStart(_message.Message):
         voice: _builtins.str | None = ...,
         language: _builtins.str | None = ...,
         cacheable: _builtins.bool | None = ...,
+        lexicon: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cacheable", b"cacheable", "call_id", b"call_id", "language", b"language", "sample_rate_hz", b"sample_rate_hz", "utterance_id", b"utterance_id", "voice", b"voice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cacheable", b"cacheable", "call_id", b"call_id", "language", b"language", "lexicon", b"lexicon", "sample_rate_hz", b"sample_rate_hz", "utterance_id", b"utterance_id", "voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cacheable", b"cacheable", "call_id", b"call_id", "language", b"language", "sample_rate_hz", b"sample_rate_hz", "utterance_id", b"utterance_id", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cacheable", b"cacheable", "call_id", b"call_id", "language", b"language", "lexicon", b"lexicon", "sample_rate_hz", b"sample_rate_hz", "utterance_id", b"utterance_id", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,18 +1,23 @@
 """An agent: what an operator writes in a folder, loaded and checked."""
 
+import difflib
 import hashlib
+from collections.abc import Iterable
+from dataclasses import fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, model_validator
 
 from services.brain.agent.callfacts import call_variables
 from services.brain.script.reply import check_template, render_prompt, spoken_when
 from services.brain.script.script import Script
 from services.brain.tools.declaration import ToolDeclaration
+from services.brain.turn_profile import Situation, TurnProfile
+from services.common.settings import mistake_at
 from tandem.v1.call_pb2 import CallFacts
 
 
@@ -24,11 +29,37 @@ def _zone(name: str) -> str:
     return name
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+def _by_kind(value: object) -> object:
+    """A sentence or a list of them is for every kind of waiting."""
+    sentences = [value] if isinstance(value, str) else value
+    return {"thinking": sentences} if isinstance(sentences, list) else sentences
+
+
+def _one_of(names: Iterable[str]) -> AfterValidator:
+    """A key that must be among `names`."""
+    known = sorted(str(name) for name in names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise ValueError(
+                f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known: {', '.join(known)}"
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+def _lasting(fields: dict[str, int]) -> dict[str, int]:
+    for name, value in fields.items():
+        least = 1 if name.endswith("_ms") else 0
+        if value < least:
+            raise mistake_at((name,), f"expected a whole number from {least} on, not {value}")
+    return fields
 
 
 Sentence = Annotated[str, Field(min_length=1)]
+Said = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^([^/\[\]()]+|/[^/\[\]()]+/)$")]
 
 
 class Part(BaseModel):
@@ -50,12 +81,32 @@ class Silence(Part):
     goodbye: Sentence = "I can't hear you, so I'll hang up now. Please call again."
 
 
+class FillerSentences(Part):
+    """What is said while the caller waits. `tool` and `again` fall back on `thinking`."""
+
+    thinking: list[Sentence] = Field(default=["One moment.", "Let me see."], min_length=1)
+    # A tool runs that has no `say_while` of its own, or the same one as a moment ago.
+    tool: list[Sentence] = Field(default_factory=list)
+    # A filler was said, and it still takes.
+    again: list[Sentence] = Field(default_factory=list)
+
+
+class Impatient(Part):
+    """A caller who loses patience is answered briefly and, where there is an escalation, offered a person once."""
+
+    enabled: bool = True
+    # About one for each "hello?", question asked again, turn missed twice, keys mashed; two for swearing.
+    offer_after: int = Field(default=3, ge=1, le=100)
+
+
 class Escalation(Part):
     """The way to a person."""
 
     destination: str = Field(pattern=r"^(sips?|tel):.+")
     ticket_url: str = Field(default="", pattern=r"^(https?://.+)?$")
     ring_timeout_s: float = Field(default=20.0, gt=0, le=180)
+    # Said to a caller who loses patience.
+    offer: Sentence = "Would you like to speak to a person?"
     say: Sentence = "One moment, I'll put you through."
     failed: Sentence = "I'm sorry, nobody can take the call right now. I've noted it, and someone will ring you back."
 
@@ -66,8 +117,8 @@ class Agent(Part):
     folder: Path
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
     version: str = Field(min_length=1)
-    # BCP 47.
-    language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")
+    # BCP 47, or "auto": what the caller is heard to speak.
+    language: str = Field(default="en", pattern=r"^(auto|[a-z]{2,3}(-[A-Za-z0-9]+)*)$")
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
     # Any LiteLLM id. The script needs no key and no network.
     model: str = Field(default="tandem/script", min_length=1)
@@ -76,13 +127,28 @@ class Agent(Part):
     voice: str = ""
     greeting: Sentence
     goodbye: Sentence = "Thank you for calling. Goodbye!"
-    fillers: Annotated[list[Sentence], BeforeValidator(_listed)] = Field(default=["One moment."], min_length=1)
+    filler_sentences: Annotated[FillerSentences, BeforeValidator(_by_kind)] = Field(
+        default=FillerSentences(again=["I'm still on it.", "Just a little longer, please."]), alias="fillers"
+    )
     prompts: Prompts
     script: Script | None = None
     tools: list[ToolDeclaration] = Field(default_factory=list)
     # Names and words that recognition should expect.
     hints: list[Sentence] = Field(default_factory=list)
+    # How words are said that the voice gets wrong: the word as written, and a spelling that sounds right.
+    # Or phonemes between slashes. Only the voice's own service reads them; these are its bounds.
+    lexicon: dict[Annotated[str, Field(min_length=1, max_length=100)], Said] = Field(
+        default_factory=dict, max_length=500
+    )
+    # Fields of turn_profile.TurnProfile set otherwise, by profile.
+    turn: dict[
+        Annotated[str, _one_of(Situation)],
+        Annotated[
+            dict[Annotated[str, _one_of(one.name for one in fields(TurnProfile))], StrictInt], AfterValidator(_lasting)
+        ],
+    ] = Field(default_factory=dict)
     silence: Silence = Silence()
+    impatience: Impatient = Impatient()
     sorry_missed: Sentence = "Sorry, I missed that."
     # When the model fails: honest, and it asks for another try.
     trouble: Sentence = "I'm sorry, something went wrong on my side. Could you say that again?"

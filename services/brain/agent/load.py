@@ -88,8 +88,10 @@ def _file_name(document: Document, key: Key) -> str:
 
 
 def _explain(document: Document, error: Any) -> None:
-    key: Key = tuple(error["loc"])
-    if error["type"] == "extra_forbidden":
+    key = _written(document, tuple(error["loc"]))
+    if error["type"] == "placed":
+        document.mistake((*key, *error["ctx"]["key"]), error["ctx"]["what"])
+    elif error["type"] == "extra_forbidden":
         siblings = _known_keys(key)
         near = difflib.get_close_matches(str(key[-1]), siblings, 1)
         meant = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(siblings)}" if siblings else ""
@@ -104,17 +106,29 @@ def _explain(document: Document, error: Any) -> None:
         document.mistake(key, message[:1].lower() + message[1:] + shown)
 
 
+def _written(document: Document, key: Key) -> Key:
+    """The key as the author wrote it."""
+    if key[-1:] == ("[key]",):  # so pydantic tells that a mapping's key is wrong, and not its value
+        key = key[:-1]
+    if key[:2] == ("fillers", "thinking") and key[:2] not in document.marks:
+        key = ("fillers", *key[2:])
+    as_text = tuple(str(part) for part in key)  # `7: seven` has a number for its key
+    if key not in document.marks and as_text in document.marks:
+        key = as_text
+    return key
+
+
 def _known_keys(key: Key) -> list[str]:
     """The keys allowed beside the last one of `key`, found by walking the models."""
     model: Any = Agent
     for part in key[:-1]:
         if isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(str(part))
+            field = {one.alias or name: one for name, one in model.model_fields.items()}.get(str(part))
             model = _inner(field.annotation) if field else None
         elif model is not None:
             model = _inner(model)
     if isinstance(model, type) and issubclass(model, BaseModel):
-        return sorted(set(model.model_fields) - {"folder", "variables"})
+        return sorted({one.alias or name for name, one in model.model_fields.items()} - {"folder", "variables"})
     return []
 
 

@@ -200,7 +200,8 @@ def _smart_turn() -> Model:
             ),
         ),
         main="smart-turn-v3.2-cpu.onnx",
-        setting="asr.turn_model",
+        default=True,
+        setting="asr.turn_end_model",
     )
 
 

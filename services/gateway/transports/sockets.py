@@ -1,6 +1,7 @@
 """Sockets as a telephone line wants them: one IP version each, marked, and aware of dead peers."""
 
 import socket
+from contextlib import suppress
 from ipaddress import ip_address
 
 # A listener's queue; more wait in the peers' SYN retransmissions.
@@ -60,13 +61,17 @@ def only_own_version(own: socket.socket) -> None:
 
 
 def mark(own: socket.socket, dscp: int | None) -> None:
-    """Sets the DSCP of what leaves the socket (RFC 2474); 24 (CS3) and 26 (AF31) are signalling's."""
-    if dscp is None:
+    """Sets the DSCP of what leaves the socket (RFC 2474); RFC 4594 §2.3 has CS3 or CS5 for signalling and EF for sound.
+
+    None and 0 leave it alone. A system that does not let us goes without: calls work all the same.
+    """
+    if not dscp:
         return
-    if own.family == socket.AF_INET6:
-        own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
-    else:
-        own.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+    with suppress(OSError):
+        if own.family == socket.AF_INET6:
+            own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+        else:
+            own.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
 def address_of(own: socket.socket) -> tuple[str, int]:

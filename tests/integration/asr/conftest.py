@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from numpy.typing import NDArray
 
 from evals.caller import wav
+from services.asr import turn_end
 from services.asr.app import WhisperPass, load
 from services.asr.passes import Passes, Recognize
 from services.asr.recognizer import Recognizer
@@ -114,6 +115,10 @@ class Brain:
     def stops(self) -> list[asr_pb2.SpeechStopped]:
         return [one.speech_stopped for one in self.told if one.HasField("speech_stopped")]
 
+    @property
+    def turn_ends(self) -> list[asr_pb2.TurnEnd]:
+        return [one.turn_end for one in self.told if one.HasField("turn_end")]
+
     async def until(self, condition: Callable[[], bool], within_s: float = 10.0) -> None:
         async with self._came, asyncio.timeout(within_s):
             await self._came.wait_for(condition)
@@ -141,14 +146,17 @@ async def asr(nats_url: str, models: tuple[object, object]) -> AsyncIterator[Asr
     vad, whisper = models
     audio = await bus.connect_audio(nats_url, "asr")
     service = Asr("", WhisperPass(whisper))
+    turn_ends = turn_end.load(settings)
     passes = Passes(service, settings.passes_at_once)
     server = rpc.RpcServer(settings.address, ["tandem.v1.Recognizer"])
     asr_pb2_grpc.add_RecognizerServicer_to_server(
-        Recognizer(settings, audio, vad, passes, whisper.knows), server.server
+        Recognizer(settings, audio, vad, passes, whisper.knows, turn_ends=turn_ends), server.server
     )
     service.address = f"127.0.0.1:{await server.start()}"
     yield service
     passes.close()
+    if turn_ends is not None:
+        turn_ends.close()
     await server.stop(0.1)
     await audio.close()
 

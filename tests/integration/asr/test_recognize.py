@@ -45,6 +45,7 @@ async def test_a_call_of_three_phrases(asr, gateway, brain, phrase, quiet) -> No
     assert "book an appointment" in texts[1]
     assert "young man" in texts[2]
     kinds = [one.WhichOneof("response") for one in stream.told]
+    kinds = [one for one in kinds if one not in ("partial", "turn_end")]  # as there is room
     assert kinds == ["speech_started", "speech_stopped", "final"] * 3
     for number, (stop, final, (from_us, samples)) in enumerate(zip(stream.stops, stream.finals, said, strict=True), 1):
         assert stop.utterance == final.utterance == number
@@ -80,7 +81,7 @@ async def test_a_stream_opened_late_hears_what_was_said_before(asr, gateway, bra
 async def test_frames_lost_on_the_bus_are_fetched_again(asr, gateway, brain, phrase, quiet) -> None:
     stream = brain()
     await stream.open()
-    gateway.lose = lambda sequence: 40 <= sequence < 70 or sequence % 50 == 3
+    gateway.lose = lambda sequence: 40 <= sequence < 60 or sequence % 50 == 3  # less than a stall
     await gateway.say(np.concatenate([quiet[:4000], phrase("af_bella/book_open"), quiet]))
     await stream.until(lambda: bool(stream.finals))
     assert "book an appointment" in stream.finals[0].text

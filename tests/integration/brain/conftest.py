@@ -23,6 +23,7 @@ from services.brain.journal import BUCKET
 from services.brain.model import warm_up
 from services.brain.script.provider import set_up
 from services.brain.surroundings import Surroundings
+from services.brain.turn_profile import PROFILES, Profiles, Situation, with_changes
 from services.common.bus import connect_control, open_bucket
 from services.common.rpc import RpcServer, connect, free_port
 from tandem.v1 import asr_pb2, brain_pb2, escalation_pb2, tts_pb2
@@ -36,12 +37,21 @@ from tandem.v1.tts_pb2_grpc import SynthesizerServicer, SynthesizerStub, add_Syn
 SAMPLES_A_WORD = 1600  # 0.2 s
 
 
+def everywhere(**fields: int) -> Profiles:
+    """The turn machine's patience, the same in each situation."""
+    return with_changes(PROFILES, dict.fromkeys(Situation, fields))
+
+
 class FakeAsr(RecognizerServicer):
     def __init__(self) -> None:
         self.responses: asyncio.Queue[asr_pb2.RecognizeResponse] = asyncio.Queue()
         self.requests: list[asr_pb2.RecognizeRequest] = []
+        self.full = False  # takes no new call
 
     async def Recognize(self, requests: Any, context: Any) -> AsyncIterator[asr_pb2.RecognizeResponse]:
+        if self.full:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
+
         async def note() -> None:
             async for request in requests:
                 self.requests.append(request)
@@ -241,9 +251,9 @@ class Caller:
             playout_finished=brain_pb2.PlayoutFinished(utterance_id=ident, samples_played=samples, end=end)  # type: ignore[arg-type]
         )
 
-    def says(self, utterance: int, text: str) -> None:
-        """Half a second of speech that ended 0.6 s ago, with its words."""
-        stopped = self.now_us() - 600_000
+    def says(self, utterance: int, text: str, ago_s: float = 0.6) -> None:
+        """Half a second of speech that ended so long ago, with its words."""
+        stopped = self.now_us() - round(ago_s * 1e6)
         asr = self.world.asr.responses
         times = {"utterance": utterance, "call_time_us": stopped - 500_000}
         asr.put_nowait(asr_pb2.RecognizeResponse(speech_started=asr_pb2.SpeechStarted(**times)))
@@ -262,6 +272,11 @@ class Caller:
             sent_call_time_us=self.now_us(),
         )
         asr.put_nowait(asr_pb2.RecognizeResponse(final=final))
+
+    def goes_on(self, utterance: int) -> None:
+        """Speech begins."""
+        started = asr_pb2.SpeechStarted(utterance=utterance, call_time_us=self.now_us() - 100_000)
+        self.world.asr.responses.put_nowait(asr_pb2.RecognizeResponse(speech_started=started))
 
     def hang_up(self) -> None:
         self.send(hung_up=brain_pb2.HungUp(by_caller=True, reason="BYE"))

@@ -7,11 +7,12 @@ import grpc
 import nats.errors
 import pytest
 
-from services.brain import conversation, dialogue, utterance
+from services.brain import agent_voice, conversation, dialogue, utterance
 from services.brain.tools.result import ToolResult
 from services.brain.tools.toolbox import ToolBox
 from services.brain.turn_profile import TurnProfile
 from tandem.v1 import asr_pb2, brain_pb2
+from tests.integration.brain.conftest import everywhere
 
 TROUBLE = "I'm sorry, something went wrong on my side. Could you say that again?"
 
@@ -187,7 +188,7 @@ async def test_a_conversation_that_fails_is_an_error_and_no_goodbye(
 
     caller = world.call("t11")
     await caller.heard()
-    monkeypatch.setattr(conversation.Conversation, "_heard", broken)
+    monkeypatch.setattr(agent_voice.AgentVoice, "heard", broken)
     caller.send(playout_progress=brain_pb2.PlayoutProgress(utterance_id=100_001, samples_played=1))
     with pytest.raises(grpc.aio.AioRpcError):
         await caller.gone()
@@ -196,7 +197,7 @@ async def test_a_conversation_that_fails_is_an_error_and_no_goodbye(
 async def test_a_long_wait_behind_words_is_bridged_too(
     world: Any, openai_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_patience", lambda _: TurnProfile(filler_again_ms=300))
+    monkeypatch.setattr(conversation, "profiles_of", lambda _: everywhere(filler_again_ms=300))
     openai_server.answers += [[*says("Let me look."), *calls("no_such_tool")], says("We open at eight.")]
     caller = world.call("t12")
     await caller.heard()
@@ -264,3 +265,13 @@ async def test_a_tool_that_a_dead_brain_had_asked_for_is_called_under_the_same_k
     hang.set()
     second.hang_up()
     await second.gone()
+
+
+async def test_a_caller_whom_no_asr_can_hear_gets_a_person(world: Any, openai_server: Any) -> None:
+    """Overload: better a person than an agent who is deaf."""
+    world.asr.full = True
+    caller = world.call("t20")
+    await world.until(lambda: world.escalation.starts != [])
+    assert "I'll put you through." in spoken(world)
+    caller.hang_up()
+    await caller.gone()

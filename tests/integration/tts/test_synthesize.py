@@ -60,6 +60,23 @@ async def test_words_lie_where_they_are_heard(brain: Any) -> None:
     assert np.abs(pause).max() < 0.02, "between the sentences is silence"
 
 
+async def test_an_agents_own_words_are_said_its_way_and_told_as_written(brain: Any) -> None:
+    text = "Siobhan's line is free."
+    plain = await brain.say(text)
+    respelled = await brain.say(text, lexicon={"Siobhan": "shiv AWN"})
+    by_phonemes = await brain.say(text, lexicon={"Siobhan": "/ʃəvˈɔn/"})
+    for heard in (plain, respelled, by_phonemes):
+        assert [word.text for word in heard.words] == text.split()
+    assert not np.array_equal(plain.samples, respelled.samples)
+    assert not np.array_equal(plain.samples, by_phonemes.samples)
+
+
+async def test_a_lexicon_that_cannot_be_said_is_refused_by_name(brain: Any) -> None:
+    with pytest.raises(grpc.aio.AioRpcError, match="lexicon: 'Siobhan'") as error:
+        await brain.say("Hello.", lexicon={"Siobhan": "/broken"})
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_wide_band_has_twice_the_samples(brain: Any) -> None:
     narrow = await brain.say("One moment, please.")
     wide = await brain.say("One moment, please.", rate_hz=16000)

@@ -45,7 +45,7 @@ async def test_a_stream_that_ends_is_told_and_replaced(
 
     stub: Any = Stub()
     facts = CallFacts(call_id="a", audio=AudioFormat(sample_rate_hz=8000))
-    line = Ears(stub, facts, "en", [], "", take, lambda: told.append("lost"))
+    line = Ears(stub, facts, "en", [], "", take, lambda: told.append("lost"), lambda: None)
     line.open()
     await asyncio.wait_for(twice.wait(), 1)
     line.close()

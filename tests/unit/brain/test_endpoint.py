@@ -1,30 +1,103 @@
-"""What the agent's question asks for."""
+"""The silence that ends a turn: what the words, the sound, the question and the caller's pauses make of it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.brain.endpoint import Expected, expected_answer, is_backchannel
+from services.brain.endpoint import Evidence, Expected, silence_needed_ms
+from services.brain.pauses import Pauses
+
+
+def needed(
+    text: str,
+    expected: Expected = Expected.ANYTHING,
+    sound: float | None = None,
+    pauses: tuple[int, ...] = (),
+    language: str = "en",
+    digits: str = "",
+) -> int:
+    caller = Pauses()
+    for pause in pauses:
+        caller.went_on(pause)
+    return silence_needed_ms(Evidence(text, expected, sound, caller, language, digits))
 
 
 @pytest.mark.parametrize(
-    ("question", "expected"),
+    ("text", "expected", "over", "untold", "goes_on"),
     [
-        ("What can I do for you?", Expected.ANYTHING),
-        ("What's the best phone number for you?", Expected.DIGITS),
-        ("And your telephone number, please.", Expected.DIGITS),
-        ("What's your name?", Expected.SPELLING),
-        ("Booked for Tuesday. Anything else?", Expected.YES_OR_NO),
-        ("Maria Lopez, Tuesday at ten. Is that right?", Expected.YES_OR_NO),
-        ("May I have your name?", Expected.SPELLING),
-        ("Our number is on the website. When would you like to come?", Expected.ANYTHING),
+        ("Yes.", Expected.YES_OR_NO, 300, 360, 600),
+        ("202 555 0142", Expected.PHONE, 300, 360, 600),
+        ("I'd like an appointment.", Expected.ANYTHING, 340, 500, 900),
+        ("Hello.", Expected.ANYTHING, 560, 700, 1000),
+        ("202 555", Expected.PHONE, 950, 1000, 1100),
+        ("Kowalski, K-O-W", Expected.SPELLING, 950, 1000, 1100),
+        ("maria dot lopez", Expected.EMAIL, 950, 1000, 1100),
+        ("I'd like to come on", Expected.ANYTHING, 1100, 1150, 1200),
+        ("Next Tuesday, um...", Expected.ANYTHING, 1100, 1150, 1200),
     ],
 )
-def test_expected_answer(question: str, expected: Expected) -> None:
-    assert expected_answer(question) is expected
+def test_silence_by_words_and_sound(text: str, expected: Expected, over: int, untold: int, goes_on: int) -> None:
+    assert [needed(text, expected, sound) for sound in (0.95, None, 0.05)] == [over, untold, goes_on]
 
 
-@pytest.mark.parametrize(
-    ("text", "backchannel"),
-    [("Mm-hm.", True), ("Okay, yeah.", True), ("Thank you.", True), ("No.", False), ("Okay, but when?", False)],
+def test_a_sound_in_doubt_lies_between() -> None:
+    assert 340 < needed("I'd like an appointment.", sound=0.5) < needed("I'd like an appointment.", sound=0.3) < 900
+
+
+@pytest.mark.parametrize("sound", [0.99, None, 0.01])
+@pytest.mark.parametrize("text", ["07700", "07700 900", "It's 020 7946", "zero seven seven double zero", "202 555"])
+def test_agents_3701_phone_number_is_not_cut_off(text: str, sound: float | None) -> None:
+    """The groups of a telephone number pause up to 0.9 s; asked for or not."""
+    assert needed(text, Expected.PHONE, sound) >= 950
+    assert needed(f"You can reach me at the number {text}", Expected.ANYTHING, sound) >= 950
+
+
+@pytest.mark.parametrize("sound", [0.99, None, 0.01])
+@pytest.mark.parametrize("text", ["maria", "maria dot lopez", "maria at", "maria at example", "maria at example dot"])
+def test_agents_3701_email_is_not_cut_off(text: str, sound: float | None) -> None:
+    assert needed(text, Expected.EMAIL, sound) >= 950
+
+
+def test_keys_and_words_make_one_number() -> None:
+    assert needed("It's 202", Expected.PHONE, 0.9) >= 950
+    assert needed("It's 202", Expected.PHONE, 0.9, digits="5550142") == 300
+
+
+def test_a_caller_who_pauses_long_gets_more_time() -> None:
+    text = "I'd like an appointment."
+    slow = needed(text, sound=0.9, pauses=(900, 1100, 950, 1000, 1200))
+    assert needed(text, sound=0.9) < slow <= 600
+    assert needed("Yes.", Expected.YES_OR_NO, 0.9, (900, 1100, 950, 1000, 1200)) <= 420
+
+
+def test_a_caller_without_pauses_is_answered_sooner() -> None:
+    text = "I'd like to book."
+    assert needed(text, pauses=(200,) * 16) < needed(text)
+
+
+def test_the_language_of_the_call_counts() -> None:
+    assert needed("Ich hätte gern einen", language="de-DE") == 1150
+    assert needed("Je voudrais un rendez-vous pour", language="fr") == 1150
+
+
+def test_a_language_that_is_not_known_is_waited_for_as_for_any_sentence() -> None:
+    assert needed("Haluaisin varata ajan", language="fi") == 500
+
+
+@given(
+    st.text(max_size=60),
+    st.sampled_from(list(Expected)),
+    st.none() | st.floats(0, 1),
+    st.lists(st.integers(-100, 10_000), max_size=30),
+    st.sampled_from(["en", "en-GB", "de", "fr", "es", "it", "nl", "pt", "fi"]),
+    st.text("0123456789*", max_size=20),
 )
-def test_backchannels(text: str, backchannel: bool) -> None:
-    assert is_backchannel(text) is backchannel
+def test_bounds(
+    text: str, expected: Expected, sound: float | None, pauses: list[int], language: str, digits: str
+) -> None:
+    assert 280 <= needed(text, expected, sound, tuple(pauses), language, digits) <= 1500
+
+
+@given(st.text(max_size=40), st.sampled_from(list(Expected)), st.floats(0, 1), st.floats(0, 1))
+def test_a_sound_that_is_more_over_never_waits_longer(text: str, expected: Expected, one: float, other: float) -> None:
+    assert needed(text, expected, max(one, other)) <= needed(text, expected, min(one, other))

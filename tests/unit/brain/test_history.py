@@ -4,6 +4,7 @@ import json
 
 from services.brain.heard import AlignedWord, HeardText
 from services.brain.history import History
+from services.brain.turn_events import Respond
 
 
 def spoken(*words: str) -> HeardText:
@@ -12,6 +13,13 @@ def spoken(*words: str) -> HeardText:
 
 def roles(history: History) -> list[tuple[str, str]]:
     return [(one["role"], one["content"]) for one in history.messages()]
+
+
+def test_a_turn_that_is_asked_again_is_in_the_history_once() -> None:
+    history = History("system")
+    history.take(Respond("Hours?", "Hours?", 0, 1))
+    history.take(Respond("Hours?", "", 0, 1, amends=True))
+    assert [one["content"] for one in history.messages()] == ["system", "Hours?"]
 
 
 def test_unheard_text_is_not_in_the_conversation() -> None:

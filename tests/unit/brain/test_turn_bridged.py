@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.brain.company import Bridged, Company, CompanyEvent, Unbridged, bridge_event
-from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
     Audible,
     Digit,
@@ -24,14 +23,14 @@ from services.brain.turn_events import (
 )
 from services.brain.turn_state import State
 from tandem.v1.brain_pb2 import BridgeChanged, BridgeJoined, BridgeLeft
-from tests.unit.brain.turn_tables import ANSWER, GREETING, QUESTION, play, respond, start, stop, words
+from tests.unit.brain.turn_tables import ANSWER, GREETING, QUESTION, a_machine, play, respond, start, stop, words
 
 
 class Line:
     """A machine and its company, for the tables."""
 
     def __init__(self) -> None:
-        self.machine = TurnMachine()
+        self.machine = a_machine()
         self.handle = Company(self.machine).handle
         self.expire, self.next_deadline = self.machine.expire, self.machine.next_deadline
 

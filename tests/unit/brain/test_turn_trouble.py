@@ -1,6 +1,5 @@
 """The turn machine where things go wrong: ears that are lost, calls on hold, digits between words."""
 
-from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
     Audible,
     Digit,
@@ -19,11 +18,22 @@ from services.brain.turn_events import (
     TransferBegan,
 )
 from services.brain.turn_state import State
-from tests.unit.brain.turn_tables import ANSWER, GREETING, QUESTION, play, respond, run_to, start, stop, words
+from tests.unit.brain.turn_tables import (
+    ANSWER,
+    GREETING,
+    QUESTION,
+    a_machine,
+    play,
+    respond,
+    run_to,
+    start,
+    stop,
+    words,
+)
 
 
 def test_an_apology_due_while_the_caller_makes_a_sound_waits_until_it_is_clear() -> None:
-    machine = TurnMachine()
+    machine = a_machine()
     play(
         machine,
         [
@@ -43,7 +53,7 @@ def test_an_apology_due_while_the_caller_makes_a_sound_waits_until_it_is_clear()
 
 
 def test_a_filler_that_ended_in_doubt_is_still_followed_by_an_answer_or_an_apology() -> None:
-    machine = TurnMachine()
+    machine = a_machine()
     play(
         machine,
         [
@@ -61,14 +71,14 @@ def test_a_filler_that_ended_in_doubt_is_still_followed_by_an_answer_or_an_apolo
 
 
 def test_ears_lost_in_the_middle_of_speech_do_not_stall_the_call() -> None:
-    machine = TurnMachine()
+    machine = a_machine()
     play(machine, [*GREETING, (3000, start(2900), []), (3500, HearingLost(), []), (6500, None, [Ignored()])])
     assert machine.state is State.LISTENING
 
 
 def test_what_was_understood_before_the_ears_were_lost_is_answered() -> None:
     play(
-        TurnMachine(),
+        a_machine(),
         [
             *GREETING,
             (3000, start(2900), []),
@@ -83,7 +93,7 @@ def test_what_was_understood_before_the_ears_were_lost_is_answered() -> None:
 
 def test_speech_heard_again_after_the_ears_were_lost_is_waited_for_no_longer_than_any() -> None:
     play(
-        TurnMachine(),
+        a_machine(),
         [
             *GREETING,
             (3000, start(2900), []),
@@ -97,7 +107,7 @@ def test_speech_heard_again_after_the_ears_were_lost_is_waited_for_no_longer_tha
 
 
 def test_ears_lost_over_the_agent_let_it_go_on() -> None:
-    machine = TurnMachine()
+    machine = a_machine()
     play(
         machine,
         [
@@ -113,7 +123,7 @@ def test_ears_lost_over_the_agent_let_it_go_on() -> None:
 
 
 def test_digits_pressed_after_words_belong_to_the_turn() -> None:
-    machine = TurnMachine()
+    machine = a_machine()
     play(
         machine,
         [
@@ -134,7 +144,7 @@ def test_digits_pressed_after_words_belong_to_the_turn() -> None:
 
 def test_digits_complete_while_the_caller_speaks_wait_for_the_words() -> None:
     play(
-        TurnMachine(),
+        a_machine(),
         [
             *GREETING,
             (3000, Digit("7"), []),
@@ -148,7 +158,7 @@ def test_digits_complete_while_the_caller_speaks_wait_for_the_words() -> None:
 
 def test_digits_with_a_cough_are_still_a_turn() -> None:
     play(
-        TurnMachine(),
+        a_machine(),
         [
             *GREETING,
             (3000, Digit("7"), []),
@@ -161,7 +171,7 @@ def test_digits_with_a_cough_are_still_a_turn() -> None:
 
 
 def test_nobody_is_asked_whether_they_are_there_while_the_call_is_held() -> None:
-    machine = TurnMachine()
+    machine = a_machine()
     play(
         machine,
         [
@@ -176,17 +186,17 @@ def test_nobody_is_asked_whether_they_are_there_while_the_call_is_held() -> None
 
 def test_an_answer_that_ends_on_hold_is_not_followed_by_prompts() -> None:
     play(
-        TurnMachine(),
+        a_machine(),
         [*GREETING, *QUESTION, *ANSWER, (5000, HoldChanged(True), []), (7000, Played(2), []), (60000, None, [])],
     )
 
 
 def test_a_call_taken_over_in_silence_is_not_silent_for_ever() -> None:
-    play(TurnMachine(), [(60000, TakenOver(), []), (68000, None, [Say.STILL_THERE])])
+    play(a_machine(), [(60000, TakenOver(), []), (68000, None, [Say.STILL_THERE])])
 
 
 def test_a_leg_that_a_finished_transfer_left_behind_is_hung_up() -> None:
-    machine = TurnMachine()
+    machine = a_machine()
     play(
         machine,
         [*GREETING, *QUESTION, (4600, TransferBegan(), []), (9000, ReplyDone(), []), (14000, None, [HangUp()])],

@@ -109,7 +109,7 @@ class Port:
 
 
 class Ports:
-    def __init__(self, host: str, first: int, last: int) -> None:
+    def __init__(self, host: str, first: int, last: int, dscp: int = 0) -> None:
         self.version = 6 if ":" in host else 4
         self.opened: list[Port] = []
         self.full = False

@@ -83,3 +83,27 @@ def test_a_caller_is_told_of_the_recording_whatever_becomes_of_the_brain() -> No
     agent._apologise()
     heard += [agent.speak(40_000), agent.speak(60_000)]
     assert heard == [*(frame.samples for frame in frames), apology(8000)[0].samples]
+
+
+def test_keys_do_not_wait_for_an_event_that_may_come_back(agent: AgentCall) -> None:
+    negotiate(agent, KEYS_8000, PCMU, KEYS_8000)
+    agent._command(pb.CallCommand(send_dtmf=pb.SendDtmf(digits="12")))
+    assert isinstance(agent.speak(0), EventPacket)
+    negotiate(agent, None, PCMU)
+    negotiate(agent, KEYS_8000, PCMU, KEYS_8000)
+    assert not isinstance(agent.speak(20_000), EventPacket)
+    agent._command(pb.CallCommand(send_dtmf=pb.SendDtmf(digits="3")))
+    first = agent.speak(40_000)
+    assert isinstance(first, EventPacket)
+    assert (first.payload[0], first.continues) == (3, False)
+
+
+def test_the_caller_s_noise_is_for_people(agent: AgentCall) -> None:
+    negotiate(agent, None, PCMU, COMFORT_NOISE)
+    leg = Mock()
+    agent.join(leg)
+    agent.heard(RtpPacket(0, 1, 160, 9, bytes(160)), 20_000)
+    agent.heard(RtpPacket(13, 2, 320, 9, b"\x28"), 40_000)
+    agent.slot(60_000)
+    assert any(leg.heard.call_args.args[0].samples)
+    assert not any(agent.bus.publish.call_args.args[0].samples)  # type: ignore[attr-defined]

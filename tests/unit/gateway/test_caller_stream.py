@@ -324,3 +324,57 @@ def test_no_packet_of_another_codec_is_searched_for_opus() -> None:
     found = caller.packet(packet(one.sequence + 2), at_us + 40 * MS) + caller.tick(at_us + 80 * MS)
     assert [frame.flags for frame in frames(found)] == [CONCEALED, 0]
     assert asked == []
+
+
+CN = 13
+
+
+def test_a_pause_that_is_told_of_is_silence_to_the_recogniser_and_noise_to_people() -> None:
+    """RFC 3389 §4."""
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    told = frames(caller.packet(packet(2, b"\x32", CN), 120 * MS))
+    found = told + [one for ms in range(140, 300, 20) for one in frames(caller.tick(ms * MS))]
+    assert times_ms(found) == list(range(100, 280, 20)), "nothing is waited for"
+    assert {(one.samples, one.flags) for one in found} == {(bytes(320), 0)}
+    heard = caller.for_people(found[-1])
+    assert heard._replace(samples=b"", flags=0) == found[-1]._replace(samples=b"")
+    assert heard.flags == CONCEALED
+    level = 20 * np.log10(np.std(np.frombuffer(heard.samples, "<i2")) / 32767)
+    assert level == pytest.approx(-50, abs=2)
+    (spoken,) = frames(caller.packet(packet(3), 300 * MS))
+    assert caller.for_people(spoken) is spoken
+    made_up = [one for ms in range(320, 500, 20) for one in frames(caller.tick(ms * MS))]
+    assert made_up, "a talkspurt that stops without a word"
+    assert all(one.flags & CONCEALED and caller.for_people(one) is one for one in made_up)
+
+
+@pytest.mark.parametrize("sid", [b"", bytes(40)])
+def test_odd_comfort_noise(sid: bytes) -> None:
+    caller = stream()
+    caller.packet(packet(1), 100 * MS)
+    *_, told = frames(caller.packet(packet(2, sid, CN), 140 * MS))
+    assert len(caller.for_people(told).samples) == 320
+
+
+def test_a_sender_that_starts_again_is_decoded_anew() -> None:
+    """The same SSRC with other sequence numbers: a device that has started again, with an encoder that has."""
+    codec = Codec(9, "G722", 8000)
+    caller, fresh = CallerStream(16000, (codec,)), CallerStream(16000, (codec,))
+    for sequence in range(20):
+        caller.packet(packet(sequence, bytes([sequence * 11 % 256]) * 160, 9), sequence * 20 * MS)
+    assert caller.packet(packet(30_000, payload_type=9), 400 * MS) == []
+    again = [(packet(30_001 + one, bytes([0xB7]) * 160, 9), (420 + 20 * one) * MS) for one in range(3)]
+    found = [one for sent, at_us in again for one in frames(caller.packet(sent, at_us))]
+    wanted = [one for sent, at_us in again for one in frames(fresh.packet(sent, at_us))]
+    assert [one.samples for one in found] == [one.samples for one in wanted]
+    assert found[0].flags == DISCONTINUITY
+
+
+def test_the_end_of_a_talkspurt_is_no_part_of_the_next() -> None:
+    caller = stream()
+    caller.packet(packet(1, bytes([0x10]) * 240), 100 * MS)
+    last, pause = frames(caller.packet(packet(2, b"\x32", CN), 130 * MS))
+    assert (any(last.samples[:160]), any(last.samples[160:]), any(pause.samples)) == (True, False, False)
+    (spoken,) = frames(caller.packet(packet(3), 300 * MS))
+    assert spoken.samples == sound(3)

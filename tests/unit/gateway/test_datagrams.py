@@ -49,6 +49,9 @@ class Socket:
         self.queue: list[bytes | OSError] = []
         self.closed = False
 
+    def getsockname(self) -> Address:
+        return ("127.0.0.1", 20000)
+
     def fileno(self) -> int:
         return -1 if self.closed else 7
 

@@ -147,6 +147,16 @@ def test_consent_ends_when_the_selected_pair_is_silent() -> None:
     assert ice.consents(SECOND + CONSENT_LIMIT_US)
 
 
+def test_a_check_sent_again_is_no_news() -> None:
+    """Who saw it can send it under its source's address: that is neither consent (RFC 7675 §5.1) nor a nomination."""
+    ice = agent()
+    first = check(nominate=True)
+    ice.receive(first, HOST, SECOND)
+    ice.receive(check(nominate=True), REFLEXIVE, 2 * SECOND)
+    assert ice.receive(first, HOST, 20 * SECOND) is not None
+    assert (ice.selected, ice.last_check_us) == (REFLEXIVE, 2 * SECOND)
+
+
 def test_few_sources_are_remembered_and_the_selected_always() -> None:
     ice = agent()
     ice.receive(check(nominate=True), HOST, SECOND)

@@ -4,15 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
+from services.gateway import stun
 from services.gateway.dtmf import DtmfReceiver, DtmfSender
 from services.gateway.echo import Echo
 from services.gateway.media import MediaSession, Voice
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.crypto import SUITES, SrtpKey, SrtpKeys
+from services.gateway.sip.ice import IceCredentials, IceParameters
 from services.gateway.sip.negotiation import Negotiated
 from services.gateway.sip.sdp import Codec, Direction
 from services.gateway.spoken_stream import Spoken
 from services.gateway.srtp import SrtpCounts, SrtpSession
+from services.gateway.stun import Attribute, MessageClass, StunMessage
 from services.gateway.udp import Address
 
 PCMU = Codec(0, "PCMU", 8000)
@@ -450,3 +453,47 @@ def test_plain_for_a_time() -> None:
     session.tick()
     assert len(session.wire.raw[2]) == 182
     assert len(peer.heard()) == 2
+
+
+def test_what_waited_for_a_full_packet_goes_before_the_change() -> None:
+    session = Session()
+    session.negotiate(packet_ms=60)
+    session.tick()
+    assert session.wire.sent == []
+    session.negotiate(remote=ELSEWHERE)
+    session.tick()
+    assert [(len(packet.payload), to) for packet, to in session.wire.sent] == [(160, PHONE), (160, ELSEWHERE)]
+
+
+ICE = IceParameters(IceCredentials("evtj", "VOkJxbRl1RmTxUk/WvJxBt"), IceCredentials("h6vY", "asd88fgpdd777uzjYhagZg"))
+
+
+def check(number: int) -> bytes:
+    attributes = ((int(Attribute.USERNAME), b"evtj:h6vY"), (int(Attribute.USE_CANDIDATE), b""))
+    message = StunMessage(MessageClass.REQUEST, number.to_bytes(12, "big"), attributes)
+    return stun.compose(message, ICE.local.password)
+
+
+def test_nothing_is_sent_without_consent() -> None:
+    """RFC 7675 §5.1. Then it is a call without media, whatever its peer sends."""
+    session = Session(negotiate=False)
+    session.media.negotiated(Negotiated(PCMU, None, (PCMU,), PHONE, Direction.SENDRECV, rtcp_mux=True, ice=ICE))
+    session.wire.receive(check(1), ELSEWHERE)
+
+    def goes_on(seconds: int) -> int:
+        before = session.media.stream.sender.packets
+        for _ in range(50 * seconds):
+            session.tick()
+            session.receive(RtpPacket(0, session.now_us // 20_000 & 0xFFFF, 0, 7, bytes(160)), ELSEWHERE)
+        return session.media.stream.sender.packets - before
+
+    assert goes_on(29) == 50 * 29
+    assert goes_on(2) <= 55
+    assert goes_on(20) == 0
+    session.wire.receive(check(2), ELSEWHERE)
+    assert goes_on(29) == 50 * 29
+    assert session.timeouts == 0
+    goes_on(30)
+    assert session.timeouts == 0
+    goes_on(3)
+    assert session.timeouts == 1

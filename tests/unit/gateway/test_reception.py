@@ -144,7 +144,7 @@ def test_extended_numbers_are_congruent(start: int, steps: list[int]) -> None:
 def test_a_restarted_sender_loses_nothing() -> None:
     """RFC 3550 A.1: the first packet far off is not believed, the one behind it is."""
     reception = receive([10, 11, 30000])
-    assert (reception.expected, reception.strays) == (2, 1)
+    assert reception.expected == 2
     assert reception.packet(30001, 0, 0) == 12
     assert reception.packet(30002, 160, 20 * MS) == 13
     assert counts(reception) == (4, 0, 0, 0)
@@ -153,7 +153,6 @@ def test_a_restarted_sender_loses_nothing() -> None:
 def test_a_stray_packet_changes_nothing() -> None:
     reception = receive([10, 11, 30000, 12, 40000, 13])
     assert counts(reception) == (4, 0, 0, 0)
-    assert reception.strays == 2
 
 
 def test_another_ssrc_begins_its_own_reports_and_goes_on_in_the_calls() -> None:
@@ -188,7 +187,10 @@ def test_numbers_are_extended_as_by_the_extender(start: int, steps: list[int]) -
     reception, extender, sequence = Reception(8000), SequenceExtender(), start
     for step in [0, *steps]:
         sequence = (sequence + step) & 0xFFFF
-        assert reception.packet(sequence, 0, 0) == extender.extend(sequence)
+        extended = extender.extend(sequence)
+        if extended is None and extender.restarted(sequence):
+            extended = extender.restart(sequence)
+        assert reception.packet(sequence, 0, 0) == extended
 
 
 # --- reports ---

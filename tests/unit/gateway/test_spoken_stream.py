@@ -116,3 +116,19 @@ def test_octets_are_counted_for_reports() -> None:
     for _ in range(3):
         one.slot(None)
     assert (one.sender.packets, one.sender.octets) == (3, 480)
+
+
+@pytest.mark.parametrize(("before", "after"), [("PCMU", "PCMA"), ("PCMU", "PCMU"), ("G722", "PCMU"), ("OPUS", "PCMU")])
+def test_what_waits_is_not_lost_when_the_packets_change(before: str, after: str) -> None:
+    if before not in offered():
+        pytest.skip("no libopus here")
+    one = stream(CODECS[before], 60)
+    began = one.sender.timestamp
+    assert one.slot(bytes(320)) == []
+    codec = CODECS[after]
+    (left,) = packets(one.negotiated(Negotiated(codec, KEYS, (codec, KEYS), None, Direction.SENDRECV)))
+    assert (left.payload_type, left.timestamp) == (CODECS[before].payload_type, began)
+    assert before == "OPUS" or len(left.payload) == 160
+    (sent,) = packets(one.slot(bytes(320)))
+    assert (sent.payload_type, sent.sequence) == (codec.payload_type, left.sequence + 1)
+    assert one.negotiated(Negotiated(codec, KEYS, (codec, KEYS), None, Direction.SENDRECV)) == []

@@ -169,3 +169,34 @@ async def test_whatever_happens_nothing_is_left(office, seed) -> None:
     one.settle()
     assert [len(agent.ends) for agent in one.agents] == [1] * len(one.agents)
     one.assert_clean()
+
+
+async def test_an_agent_of_a_call_that_could_not_begin_is_told(office, monkeypatch) -> None:
+    """It has begun to record."""
+
+    def broken(*args: object) -> None:
+        raise OSError("no media")
+
+    one = office()
+    monkeypatch.setattr(one.board.media, "session", broken)
+    one.carrier.invite("front_desk")
+    assert one.agents[0].ends == [(False, "internal error")]
+    one.assert_clean()
+
+
+async def test_a_call_that_can_not_end_well_leaves_its_bridge(office, monkeypatch) -> None:
+    def broken(*args: object) -> None:
+        raise OSError("no end")
+
+    one = office()
+    call = one.carrier.invite("front_desk")
+    (live,) = one.board.calls.values()
+    one.board.bridges.hold(live, True)
+    assert one.board.bridges.conference(live) is not None
+    with monkeypatch.context() as patched, suppress(OSError):
+        patched.setattr(type(live), "end", broken)
+        one.carrier.do(one.carrier.agent.bye(call, one.clock.now))
+        one.settle()
+    assert one.board.bridges.conference(live) is None
+    assert not one.board.calls
+    live.end(True, "BYE")

@@ -63,3 +63,43 @@ def test_words_never_overlap_and_stay_inside(spans: list[tuple[int, int]], one: 
 @pytest.mark.parametrize("rate_hz", [8000, 16000])
 def test_rounding_never_leaves_the_samples(rate_hz: int) -> None:
     assert at_rate([(23999, 24000)], 24000, rate_hz, rate_hz)[0][1] == rate_hz
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4)), min_size=1, max_size=8),
+    st.lists(st.integers(0, 400), min_size=64, max_size=64),
+    st.integers(0, 300),
+)
+def test_barge_in_at_any_sample_finds_the_word(shapes: list[tuple[int, int]], steps: list[int], behind: int) -> None:
+    """FIELD, barge-in: what was heard is told to the word, at clause ends and inside "10:30 a.m." too.
+
+    Words are monotone; a piece's words tile its time; the first and the last heard word reach the clause's ends, and
+    between them only the speech's own gaps are nobody's.
+    """
+    pieces = [
+        Piece(tuple(f"w{index}{n}" for n in range(words)), " ".join("said" for _ in range(spoken)))
+        for index, (words, spoken) in enumerate(shapes)
+    ]
+    edges = np.cumsum(steps).tolist()
+    count = sum(spoken for _, spoken in shapes)
+    spans = [(edges[2 * index], edges[2 * index + 1]) for index in range(count)]
+    samples = (spans[-1][1] if spans else 0) + behind
+    words = written(pieces, spans, samples)
+    assert [word.text for word in words] == [text for piece in pieces for text in piece.written]
+    at = 0
+    for word in words:
+        assert at <= word.start <= word.end <= samples
+        at = word.end
+    heard = [word for word in words if word.end > word.start]
+    if not heard:
+        return
+    assert (heard[0].start, heard[-1].end) == (0, samples)
+    covered = sum(word.end - word.start for word in heard)
+    index, gaps, last = 0, 0, None
+    for piece in pieces:
+        own = [span for span in spans[index : index + len(piece.spoken.split())] if span[1] > span[0]]
+        index += len(piece.spoken.split())
+        if own:
+            gaps += own[0][0] - last if last is not None else 0
+            last = own[-1][1]
+    assert covered == samples - gaps

@@ -82,6 +82,90 @@ def test_text_without_punctuation_is_cut_all_the_same() -> None:
     assert all(len(clause) <= LONGEST_CHARS + 10 for clause in clauses)
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Your appointment is confirmed now at half past two.", "Your appointment is confirmed now at half past two."),
+        ("Your next appointment is confirmed now at half past two.", "Your next appointment is confirmed now"),
+        ("Of course, let me look that up for you.", "Of course, let me look that up for you."),
+        (
+            "Your appointment with Doctor Smith is confirmed for Thursday the fifth.",
+            "Your appointment with Doctor Smith is confirmed",
+        ),
+        ("We will be there, or we call.", "We will be there,"),
+        ("You can pay by card or in cash.", "You can pay by card"),
+    ],
+)
+def test_the_first_clause_ends_where_a_voice_may_draw_breath(text: str, first: str) -> None:
+    assert texts(text)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("Run this:\n```sh\nls -l, then\nwho. Now\n```\nDone.", ["Run this:", "Done."]),
+        ("It is ```ls``` here.", ["It is ```ls``` here."]),
+        ("~~~\nx\n~~~\n", []),
+        ("Never closed:\n```\nx = 1. y", ["Never closed:"]),
+    ],
+)
+def test_code_is_not_for_the_ear(text: str, clauses: list[str]) -> None:
+    assert [clause.text for clause in split(text) if not clause.silent] == clauses
+    assert " ".join(texts(text)).split() == text.split()
+
+
+def test_rows_headings_and_items_are_clauses_of_their_own() -> None:
+    text = "## Hours\n\n| Day | Time |\n|---|---|\n| Mon | 9-5 |\n* one\n* two"
+    assert texts(text) == ["## Hours", "| Day | Time |", "|---|---|", "| Mon | 9-5 |", "* one", "* two"]
+    assert {clause.ends for clause in split(text)} == {Break.SENTENCE}
+
+
+def test_an_ordinal_in_german_ends_no_clause() -> None:
+    splitter = ClauseSplitter(ordinal_dots=True)
+    clauses = splitter.feed("Wir sehen uns am 3. März. Gut?") + splitter.flush()
+    assert [clause.text for clause in clauses] == ["Wir sehen uns am 3. März.", "Gut?"]
+
+
+LONG_ANSWER = (
+    "Yes, we can do that. I have looked at the calendar of Doctor Smith and found that the whole of next week is taken "
+    "because of the holidays so the first day that I can offer you is Tuesday the tenth of March, at half past nine in "
+    "the morning, or a little later on the same day. If that is too early for you then there is a place with Doctor "
+    "Jones who works on Thursdays and Fridays and who has seen your file before, so you would not need to tell it all "
+    "again. Please bring your insurance card, a list of what you take, and the letter from the hospital. "
+)
+
+
+@pytest.mark.parametrize("cost", [0.3, 0.5, 0.7])
+def test_a_long_answer_never_starves_on_a_slow_engine(cost: float) -> None:
+    """One thread, `cost` seconds of synthesis a letter's second of speech, all the text there at once."""
+    splitter = ClauseSplitter(cost)
+    clauses = splitter.feed(LONG_ANSWER * 4) + splitter.flush()
+    made = cost * heard(clauses[0])
+    played_until = made + heard(clauses[0])
+    for clause in clauses[1:]:
+        made += cost * heard(clause)
+        assert made <= played_until + 1e-9 or heard(clause) <= SHORTEST, clause.text
+        played_until = max(played_until, made) + heard(clause)
+
+
+def test_the_clauses_of_a_slow_engine_grow() -> None:
+    splitter = ClauseSplitter(0.7)
+    lengths = [len(clause.text) for clause in splitter.feed(LONG_ANSWER * 4) + splitter.flush()]
+    assert max(lengths[:4]) < 60
+    assert max(lengths) > 80
+
+
+def test_a_quick_engine_changes_no_cut() -> None:
+    assert [clause.text for clause in ClauseSplitter(0.0).feed(LONG_ANSWER)] == texts(LONG_ANSWER)
+
+
+def heard(clause: Clause) -> float:
+    """Seconds of speech, by its letters; 15 a second."""
+    return (len(clause.text) + 1) / 15
+
+
+SHORTEST = 24 / 15
+
 WRITTEN = st.text(alphabet="aB9 .,?!:;-\n'\")(—and$", max_size=120) | st.lists(
     st.sampled_from(
         [
@@ -107,12 +191,12 @@ WRITTEN = st.text(alphabet="aB9 .,?!:;-\n'\")(—and$", max_size=120) | st.lists
 ).map(" ".join)
 
 
-@given(WRITTEN)
+@given(WRITTEN | st.text(alphabet="`~ab,. \n1|", max_size=60))
 def test_clauses_are_the_text(text: str) -> None:
     assert " ".join(texts(text)).split() == text.split()
 
 
-@given(WRITTEN, st.lists(st.integers(0, 120), max_size=12))
+@given(WRITTEN | st.text(alphabet="`~ab,. \n1|", max_size=60), st.lists(st.integers(0, 120), max_size=12))
 @example("At 10 a.m. We", [9, 10, 11])
 def test_pieces_change_nothing(text: str, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]

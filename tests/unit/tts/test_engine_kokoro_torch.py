@@ -167,7 +167,7 @@ def test_each_word_of_a_second_pass_lies_where_it_sounds(engine: KokoroTorchEngi
 
 def test_a_clause_is_rendered_for_the_line(engine: KokoroTorchEngine) -> None:
     one: Engine = engine
-    audio = render("At 10:30, please.", one, engine.voice(""), 8000, -20.0, day_first=False)
+    audio = render("At 10:30, please.", one, engine.voice(""), 8000, -20.0)
     assert [word.text for word in audio.words] == ["At", "10:30,", "please."]
     assert audio.words[1].end - audio.words[1].start == pytest.approx(2 * WORD_S * 8000, abs=2), "ten thirty"
     assert audio.words[-1].end <= len(audio.samples)

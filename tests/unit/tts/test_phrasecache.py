@@ -47,6 +47,7 @@ def test_from_memory_and_after_a_restart_from_disk(tmp_path: Path) -> None:
         {"language": "en-gb"},
         {"rate_hz": 16000},
         {"text": "One moment please."},
+        {"lexicon": (("moment", "mo ment"),)},
     ],
 )
 def test_everything_that_decides_the_sound_is_in_the_key(tmp_path: Path, change: dict[str, object]) -> None:

@@ -67,6 +67,7 @@ def test_no_sid_makes_it_louder_than_allowed(happened: list[bytes | int], rate_h
     for event in happened:
         if isinstance(event, bytes):
             noise.sid(event)
+            noise.noise(rate_hz // 5)  # within which it follows
         else:
             pcm = noise.noise(event)
             assert len(pcm) == 2 * max(0, event)

@@ -1,0 +1,67 @@
+"""Passes over an utterance that is not over: a head start on its final, and partials. One at a time a call."""
+
+import asyncio
+from collections.abc import Callable
+
+from services.asr.partials import covers
+from services.asr.passes import CallPasses, Outcome, Pass, Passes
+from services.asr.schedule import Kind
+from services.asr.segment import Segment
+
+
+class EarlyPasses:
+    """The latest early pass of one call; it becomes the final's when only silence followed."""
+
+    def __init__(self, passes: Passes | CallPasses, told: Callable[[int, Segment, Outcome], None]) -> None:
+        """`told` is given utterance, clip and outcome of a pass that came before its utterance ended."""
+        self._passes = passes
+        self._told = told
+        self._latest: Pass | None = None
+        self._outcome: Outcome | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Is a pass asked for and not made yet?"""
+        return self._latest is not None and self._outcome is None
+
+    def ask(self, kind: Kind, utterance: int, clip: Segment, language: str, prompt: str) -> bool:
+        """A pass over the utterance so far, if a worker is idle. The one before it is dropped. Was it asked for?"""
+        self.drop()
+        self._latest = self._passes.ask_early(kind, clip, language, prompt) if self._passes.idle else None
+        if self._latest is None:
+            return False
+        self._watching = asyncio.create_task(self._watch(self._latest, utterance))
+        return True
+
+    def covers(self, ended_us: int) -> bool:
+        """Does the latest pass have all speech up to ended_us? One that failed has nothing."""
+        failed = self._outcome is not None and (self._outcome.shed or self._outcome.error is not None)
+        return self._latest is not None and not failed and covers(self._latest.segment, ended_us)
+
+    def take(self, ended_us: int) -> Pass | None:
+        """The pass that serves as the final of an utterance that ended at ended_us; any other is dropped."""
+        if not self.covers(ended_us):
+            self.drop()
+            return None
+        taken, self._latest = self._latest, None
+        self._forget()
+        return taken if taken is not None and taken.promote() else None
+
+    def drop(self) -> None:
+        """Nothing that was asked for is wanted any more."""
+        if self._latest is not None:
+            self._latest.drop()
+            self._latest = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._outcome = None
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    async def _watch(self, asked: Pass, utterance: int) -> None:
+        self._outcome = outcome = await asked.outcome()
+        if outcome.error is None and not outcome.shed:
+            self._told(utterance, asked.segment, outcome)

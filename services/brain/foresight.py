@@ -1,0 +1,37 @@
+"""The answer that is being made while the turn may go on: one at a time, and not too many. Pure."""
+
+from dataclasses import dataclass
+
+from services.brain.turn_events import Discard, Output, Respond, Speculate
+
+
+@dataclass(slots=True)
+class Foresight:
+    """`turn` is what an answer is being made for."""
+
+    turn: Respond | None = None
+    _begun: int = 0
+
+    def begin(self, turn: Respond, most: int) -> list[Output]:
+        """Speculate on this turn, unless `most` answers were begun for it already."""
+        if turn == self.turn:
+            return []
+        out = self.drop()
+        if self._begun < most:
+            self._begun += 1
+            self.turn = turn
+            out.append(Speculate(turn))
+        return out
+
+    def drop(self) -> list[Output]:
+        """The turn was not over."""
+        if self.turn is None:
+            return []
+        self.turn = None
+        return [Discard()]
+
+    def settle(self, turn: Respond) -> list[Output]:
+        """The turn is over: what was made for another one is dropped."""
+        out = [] if turn == self.turn else self.drop()
+        self.turn, self._begun = None, 0
+        return out
