@@ -94,6 +94,7 @@ def limits() -> list[str]:
         "the callers are synthetic voices (Kokoro) at a steady pace; people hesitate, lengthen and stumble otherwise",
         "a pause is cut into a phrase spoken in one breath: its intonation gives no sign of it",
         "noise, coughs, breaths, doors and keys are made by code",
+        "over the agent's speech the caller was not heard before, but for side talk: their level is not known yet",
         "no packet loss, no jitter, no echo: they are the media bench's and the echo guard's",
         f"a simulated call has asr's workers for itself; transport is constant: {wait}",
         f"an answer begins {ANSWER_US // 1000} ms after its decision",

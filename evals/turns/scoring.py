@@ -177,8 +177,8 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         },
         "false_cutoff_open_rate": _share([bool(one.cut_off) for one in unfinished if one.open_pause]),
         "false_cutoff_could_end_rate": _share([bool(one.cut_off) for one in unfinished if not one.open_pause]),
-        "good_by_noise": {
-            noise: _share([one.good for one in outcomes if one.noise == noise])
+        "by_noise": {
+            noise: _of_noise([one for one in outcomes if one.noise == noise])
             for noise in sorted({one.noise for one in outcomes})
         },
         "by_kind": {
@@ -186,6 +186,16 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         },
     }
     return told
+
+
+def _of_noise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    to_ignore = {kind.value for kind in Kind if kind.to_ignore}
+    return {
+        "cases": len(outcomes),
+        "yield_rate": _share([one.good for one in outcomes if one.kind == Kind.INTERRUPTION.value]),
+        "ignored_rate": _share([one.good for one in outcomes if one.kind in to_ignore]),
+        "false_cutoff_rate": _share([bool(one.cut_off) for one in outcomes if one.kind == Kind.UNFINISHED.value]),
+    }
 
 
 def _resumed(one: Outcome) -> bool:
