@@ -77,6 +77,10 @@ bench-signalling: $(STAMP) ## calls a second on one core and what one costs, one
 bench-media: $(STAMP) ## calls a core with their sound, one JSON object (ARGS=--quick: three minutes; ARGS='soak --minutes 30')
 	@$(RUN) $(BIN)/python -m bench.media $(or $(filter soak%,$(ARGS)),--json) $(filter-out soak%,$(ARGS))
 
+bench-turns: $(STAMP) ## interruptions, backchannels, ends of turns and word errors, one JSON object (ARGS=--quick)
+	@$(RUN) $(BIN)/tandem models fetch --yes
+	@$(RUN) $(BIN)/python -m bench.turns --json $(ARGS)
+
 setup: $(STAMP) ## make .venv
 
 $(STAMP): requirements/dev.txt requirements/build.txt pyproject.toml

@@ -8,6 +8,11 @@ level and above the noise floor. The active level is the mean power of the 20 ms
 (close to ITU-T P.56), over this utterance and the last LEVEL_MEMORY_S of speech before it: a phrase that dies away is
 measured by how the caller speaks, not by how it ends. Windows later than TAIL_US after the last voiced window do not
 count: a door is no speech.
+
+The network calls babble and television speech. So in noise the level has a say too (linenoise.py): an utterance begins
+only with sound that the line by itself does not make, nor somebody far behind the caller; and it ends, whatever the
+network hears, once there was for NOISE_SILENCE_US nothing but what the line makes. Windows are then taken over SMOOTH
+of them, for the peaks of babble are short, and silence must last longer, for soft words drown in it.
 """
 
 from dataclasses import dataclass
@@ -15,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.asr.linenoise import LineNoise
 from services.asr.vad import WINDOW_US
 
 LEVEL_US = 5_000
@@ -23,8 +29,27 @@ LEVEL_US = 5_000
 SPEECH_RANGE_DB = 24.0
 """Soft consonants lie some 20 dB under the active level. With speech at -26 dBov (P.56's nominal level) the edge of
 speech is at -50 dBov, where an absolute meter on the line would set it too."""
-NOISE_MARGIN_DB = 4.0
-"""Speech must stand this far out of the noise before it: white noise in a 5 ms window at 8 kHz stays within 3 dB."""
+NOISE_RANGE_DB = 6.0
+"""In heavy noise its ceiling must not swallow the speech itself: nothing this close to the active level is noise."""
+NOISY_DB = 14.0
+"""A line is noisy when its ceiling comes this close to the caller's active level."""
+NOISE_SILENCE_US = 360_000
+"""Least silence in noise: the soft sounds between two vowels drown in it for up to this long."""
+NOISE_LULL_US = 200_000
+"""Before that, three of four silences in noise are dips inside a word: a head start there is in vain."""
+FRAME_WINDOWS = 4
+SMOOTH = 8
+"""Windows, 40 ms: as long as the shortest vowel."""
+RISE_US, RISE_WITHIN_US = 100_000, 240_000
+"""An utterance must have been above the noise for RISE_US, RISE_WITHIN_US back at most."""
+OTHER_DB = 9.0
+"""The loudest 100 ms of a phrase lie some 4 dB over its active level. A caller whose loudest are this far below how they
+spoke before would speak 13 dB more softly: it is somebody else in the room."""
+OTHER_US = 1_000_000
+"""Unless it goes on for this long: the telephone was handed over."""
+KNOWN_FRAMES = 40
+KNOWN_US = 30_000_000
+"""The caller's level is known from 0.8 s of speech, for 30 s: long enough for an answer of the agent's."""
 LEAST_DBFS = -66.0
 """Below the idle noise of a line nothing is speech, however quiet the caller."""
 ACTIVE_RANGE_DB = 30.0
@@ -46,21 +71,36 @@ STALL_US = 500_000
 """No audio for this long is silence: jitter is shorter, a caller who hears nothing waits no longer."""
 
 _FULL_SCALE = 32768.0**2
-_LEVELS_KEPT_IDLE = 400  # 2 s: enough to know the noise
+_LEVELS_KEPT_IDLE = 400  # 2 s: as far as an onset reaches back
+
+
+def _db(ratio_db: float) -> float:
+    return float(10 ** (ratio_db / 10))
 
 
 def _power(dbfs: float) -> float:
-    return _FULL_SCALE * float(10 ** (dbfs / 10))
+    return _FULL_SCALE * _db(dbfs)
 
 
-def _active(power: NDArray[np.float64]) -> tuple[float, int]:
-    """Sum of power over the 20 ms frames within ACTIVE_RANGE_DB of the loudest, and their number."""
+def _active(power: NDArray[np.float64], noise: float) -> tuple[float, int]:
+    """Sum of power over the 20 ms frames within ACTIVE_RANGE_DB of the loudest and above the noise, and their number."""
     whole = len(power) // 4 * 4
     frames = power[:whole].reshape(-1, 4).mean(axis=1) if whole else power
     if not len(frames):
         return 0.0, 0
-    active = frames[frames >= np.max(frames) * 10 ** (-ACTIVE_RANGE_DB / 10)]
+    loudest = float(np.max(frames))
+    active = frames[frames >= max(loudest * _db(-ACTIVE_RANGE_DB), min(noise, loudest * _db(-NOISE_RANGE_DB)))]
     return float(active.sum()), len(active)
+
+
+def _smooth(power: NDArray[np.float64], over: int) -> NDArray[np.float64]:
+    """Mean over this many windows around each; at the edges over as many as there are."""
+    if len(power) <= over:
+        return np.full(len(power), power.mean()) if len(power) else power
+    total = np.concatenate(([0.0], np.cumsum(power)))
+    at = np.arange(len(power))
+    low, high = np.maximum(at - over // 2, 0), np.minimum(at + over - over // 2, len(power))
+    return np.asarray((total[high] - total[low]) / (high - low), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +158,9 @@ class Endpointer:
         self._power = np.zeros(size)
         self._end_us = np.zeros(size, np.int64)
         self._levels = 0
-        self._noise = 0.0
+        self._line = LineNoise()
+        self._noisy = False
+        self._cut = False  # an utterance was cut for its length: the next one goes on in its midst
         self._past_power = 0.0  # sum over _past_frames active frames of earlier utterances
         self._past_frames = 0.0
         self._heard_to_us: int | None = None
@@ -143,6 +185,7 @@ class Endpointer:
             self._run_us += WINDOW_US
         elif probability < self._off:
             self._run_us = 0
+            self._cut = False
 
     def hear(self, from_us: int, samples: NDArray[np.int16]) -> list[Event]:
         """A frame of sound, the first sample of which came in at from_us. Frames come in the order of their times."""
@@ -150,7 +193,9 @@ class Endpointer:
         if self.speaking and self._heard_to_us is not None and from_us - self._heard_to_us >= self._min_silence_us:
             events.append(self._end())
         self._measure(from_us, samples)
-        if not self.speaking and self._run_us >= self._min_speech_us and (began := self._begin()):
+        idle = not self.speaking and from_us >= self._ended_us + TAIL_US
+        self._line.hear(float(self._power[: self._levels][-FRAME_WINDOWS:].mean()), idle)
+        if not self.speaking and self._run_us >= self._min_speech_us and self._near() and (began := self._begin()):
             events.append(began)
         if self.speaking:
             events.extend(self._silence())
@@ -181,13 +226,28 @@ class Endpointer:
         self._end_us[: self._levels - count] = self._end_us[count : self._levels]
         self._levels -= count
 
+    def _near(self) -> bool:
+        """Is what the network calls speech the caller's, by its level?"""
+        assert self._heard_to_us is not None
+        if self._cut:
+            return True
+        since = max(self._run_from_us - RISE_US // 2, self._heard_to_us - RISE_WITHIN_US)
+        begin = int(np.searchsorted(self._end_us[: self._levels], since, side="right"))
+        recent = self._power[begin : self._levels]
+        loudest = float(_smooth(recent, RISE_US // LEVEL_US).max()) if len(recent) else 0.0
+        if loudest < self._line.ceiling():
+            # What comes after it is no continuation of it.
+            self._run_from_us = max(self._run_from_us, self._heard_to_us - HEAD_US)
+            return False
+        known = self._past_frames >= KNOWN_FRAMES and self._heard_to_us - self._ended_us <= KNOWN_US
+        if not known or self._heard_to_us - self._run_from_us >= OTHER_US:
+            return True
+        return loudest >= self._past_power / self._past_frames * _db(-OTHER_DB)
+
     def _begin(self) -> SpeechBegan | None:
         """None while the network alone hears speech: after an end it may trail once more, over silence."""
         power, ends = self._power[: self._levels], self._end_us[: self._levels]
-        before = power[(ends <= self._run_from_us - HEAD_US // 2) & (ends > self._ended_us + TAIL_US)]
-        if len(before) >= 20:
-            self._noise = float(np.quantile(before, 0.5))
-        loud = ends[power >= self._threshold(power[ends > self._run_from_us])]
+        loud = ends[self._loud(power, power[ends > self._run_from_us])]
         loud = loud[loud - LEVEL_US >= max(self._run_from_us - HEAD_US, self._ended_us)]
         first = int(np.searchsorted(loud, self._run_from_us, side="right"))
         while 0 < first < len(loud) and loud[first] - loud[first - 1] <= HEAD_GAP_US:
@@ -197,37 +257,54 @@ class Endpointer:
         onset = int(loud[first]) - LEVEL_US if first < len(loud) else self._run_from_us
         self.utterance += 1
         self.speaking = True
+        self._cut = False
         self._started_us = max(onset, self._ended_us)
         self._lull_at_us = -1
         self.speech_to_us = self._started_us
         return SpeechBegan(self.utterance, self._started_us)
 
-    def _threshold(self, power: NDArray[np.float64]) -> float:
-        """The power from which a window is loud, seen from an utterance's windows so far."""
-        total, count = _active(power)
+    def _loud(self, power: NDArray[np.float64], speech: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which windows of `power` are loud, seen from `speech`, an utterance's windows so far."""
+        ceiling = self._line.ceiling()
+        total, count = _active(speech, ceiling)
         if not count:
-            return _power(LEAST_DBFS)
+            self._noisy = False
+            return power >= _power(LEAST_DBFS)
         active = (total + self._past_power) / (count + self._past_frames)
-        # In heavy noise the margin must not swallow the speech itself.
-        noise = min(self._noise * 10 ** (NOISE_MARGIN_DB / 10), active / 4)
-        return max(active * float(10 ** (-SPEECH_RANGE_DB / 10)), noise, _power(LEAST_DBFS))
+        self._noisy = ceiling > active * _db(-NOISY_DB)
+        least = max(active * _db(-SPEECH_RANGE_DB), _power(LEAST_DBFS))
+        noise = min(ceiling, active * _db(-NOISE_RANGE_DB))
+        return power >= least if noise <= least else _smooth(power, SMOOTH) >= noise
 
     def _last_speech_us(self) -> int:
         begin = int(np.searchsorted(self._end_us[: self._levels], self._started_us, side="right"))
         power, ends = self._power[begin : self._levels], self._end_us[begin : self._levels]
-        loud = ends[(power >= self._threshold(power)) & (ends <= self._voiced_to_us + TAIL_US)]
+        loud = ends[self._loud(power, power) & (ends <= self._voiced_to_us + TAIL_US)]
         last = int(loud[-1]) if len(loud) else self._started_us
-        return self._voiced_to_us if self._voiced_to_us - last > TRAIL_US else last
+        if self._voiced_to_us - last <= TRAIL_US or self._line_only(last):
+            return last
+        return self._voiced_to_us
+
+    def _line_only(self, since_us: int) -> bool:
+        """Was there nothing since but what the line makes by itself?"""
+        begin = int(np.searchsorted(self._end_us[: self._levels], since_us + SMOOTH // 2 * LEVEL_US, side="right"))
+        since = self._power[begin : self._levels]
+        return len(since) > 0 and float(since.mean()) <= self._line.ceiling()
 
     def _silence(self) -> list[Event]:
         assert self._heard_to_us is not None
         if self._heard_to_us - self._started_us >= self._max_utterance_us:
+            self._cut = self._probability >= self._off
             return [self._end()]
         self.speech_to_us = last_us = self._last_speech_us()
         quiet_us = self._heard_to_us - last_us
-        if quiet_us >= self._min_silence_us and self._probability < self._off:
+        least_us = max(self._min_silence_us, NOISE_SILENCE_US) if self._noisy else self._min_silence_us
+        if quiet_us >= least_us and self._probability < self._off:
             return [self._end()]
-        if self._lull_us and quiet_us >= self._lull_us and last_us != self._lull_at_us:
+        if quiet_us >= max(least_us, NOISE_SILENCE_US) and self._line_only(last_us):
+            return [self._end()]
+        lull_us = max(self._lull_us, NOISE_LULL_US) if self._noisy else self._lull_us
+        if self._lull_us and quiet_us >= lull_us and last_us != self._lull_at_us:
             self._lull_at_us = last_us
             return [Lull(self.utterance, last_us)]
         return []
@@ -237,7 +314,7 @@ class Endpointer:
         self._run_us = 0
         self._ended_us = max(self._last_speech_us(), self._started_us)
         begin = int(np.searchsorted(self._end_us[: self._levels], self._started_us, side="right"))
-        total, count = _active(self._power[begin : self._levels])
+        total, count = _active(self._power[begin : self._levels], self._line.ceiling())
         frames = count + self._past_frames
         keep = min(1.0, LEVEL_MEMORY_S * 50 / frames) if frames else 0.0
         self._past_power, self._past_frames = (total + self._past_power) * keep, frames * keep

@@ -17,6 +17,8 @@ class CallerUtterance:
     text: str | None = None
     partial: str | None = None
     """Words so far; empty when a pass found none."""
+    confidence: float = 1.0
+    """Of the words, as far as they are known, 0 to 1"""
     end_judged: tuple[int, float] | None = None
     """(last speech sample that was judged, probability that it is the end)"""
 
@@ -57,6 +59,11 @@ class CallerTurn:
     @property
     def text(self) -> str:
         return " ".join(one.text for _, one in sorted(self.utterances.items()) if one.text)
+
+    @property
+    def confidence(self) -> float:
+        """Of the least certain words."""
+        return min((one.confidence for one in self.utterances.values() if one.text), default=1.0)
 
     @property
     def stopped_us(self) -> int:

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from services.brain.open_ends import OpenEnds, open_ends
 from services.brain.question import Expected
 from services.brain.slots import Filling, digits_said, filling, letters_said
+from services.brain.wishes import wants_a_time
 from services.brain.words import primary, words_of
 
 
@@ -15,13 +16,14 @@ class Completeness(Enum):
     ANSWERED = auto()  # a full answer to the question asked
     FINISHED = auto()  # a whole sentence
     MAY_GO_ON = auto()  # a sentence that often goes on, or the head of one
+    NEARLY = auto()  # a slot that could be full and often is not: one name, a day without a time
     HALF = auto()  # a slot that is being filled: a part of a number, a spelled name
     OPEN = auto()  # no sentence ends so
 
 
 _FILLED = {
     Filling.PART: Completeness.HALF,
-    Filling.NEARLY: Completeness.MAY_GO_ON,
+    Filling.NEARLY: Completeness.NEARLY,
     Filling.ENOUGH: Completeness.FINISHED,
     Filling.FULL: Completeness.ANSWERED,
 }
@@ -45,13 +47,20 @@ _BESIDE_WORDS = """
     klopt is
     alles obrigado obrigada é isso só está certo"""
 _BESIDE_YES_OR_NO = frozenset(_BESIDE_WORDS.split())
-# "Where are you from", "who am I talking to": a question may end in a preposition.
+# "Where are you from", "who am I talking to": a question may end in a preposition when a pronoun is what it asks about.
+# Recognition puts a question mark behind half a question too: "Can I come in on?" is open.
+_SUBJECT = "(?:i|you|we|they|he|she|it|this|that|these|those)"
 _ASKS = re.compile(
-    r"^(?:(?:and|so|okay|but|sorry) )*(?:(?:what|where|who|which|how)"
-    r"(?:'s| is| are| am| do| does| did| was| can| should)"
-    r"|what \w+ (?:is|are|do|does))\b"
+    r"^(?:(?:and|so|okay|but|sorry) )*"
+    r"(?:what|where|who|which)(?: (?!time|day|date)\w+)?(?:'s| is| are| am| do| does| did| was| can| should| have)"
+    rf" {_SUBJECT}(?: (?!have|open|close)\w+){{0,4}} (?:from|to|for|with|about|on|in|at|of|by|like)$"
+    r"|\b(?:somebody|someone|anybody|anyone|person|one|thing|something|number|place)"
+    rf" (?:else )?(?:that |who )?{_SUBJECT}(?: \w+){{1,2}} (?:from|to|for|with|about|on|in|at|of|by)$"
 )
-_STRANDED = frozenset({"from", "to", "for", "with", "about", "on", "in", "at", "of", "by", "like", "is", "are", "that"})
+# "Do you know where it is?"
+_ASKED_ABOUT = re.compile(r"\w (?:what|where|who|how|when|which)\b.* (?:is|are|was|were|like)$")
+_POLITE = frozenset("please thanks bitte danke gracias grazie merci graag obrigado obrigada".split())
+_DIGIT_OR_LETTER_SLOTS = frozenset({Expected.PHONE, Expected.DIGITS, Expected.SPELLING, Expected.NAME, Expected.EMAIL})
 _NUMBER_CUE = re.compile(
     r"\b(?:number|phone|mobile|cell|call me|reach me|nummer|telefon\w*|numéro|número|numero|code|reference)\b"
 )
@@ -72,9 +81,13 @@ def completeness(text: str, expected: Expected, language: str = "en", digits: st
         return Completeness.MAY_GO_ON if filled is Filling.FULL and slot is not Expected.DATE else Completeness.OPEN
     if not spelling and _is_open(words, text, ends):
         return Completeness.OPEN
-    if filled is not Filling.NONE and not (filled is Filling.PART and text.endswith("?")):
-        return _FILLED[filled]
+    if filled is not Filling.NONE and not (filled is Filling.PART and _asks_back(words, text, slot)):
+        # "Tuesday, please."
+        over = filled is Filling.NEARLY and bool(words) and words[-1] in _POLITE
+        return Completeness.FINISHED if over else _FILLED[filled]
     sentence = _sentence(words, text, ends)
+    if sentence is Completeness.FINISHED and words[-1] not in _POLITE and wants_a_time(text, language):
+        sentence = Completeness.MAY_GO_ON
     if slot not in _NO_SLOT:
         # "Sure." to "What's your number?": it comes now. A longer sentence is an answer of another kind.
         return Completeness.HALF if len(words) <= _SHORT and sentence is Completeness.MAY_GO_ON else sentence
@@ -114,9 +127,19 @@ def _is_open(words: list[str], text: str, ends: OpenEnds) -> bool:
         return True
     if words[-1] not in ends.last:
         return False
-    if words[-1] in _STRANDED and len(words) > 2 and (_ASKS.match(" ".join(words)) or text.endswith("?")):
+    said = " ".join(words)
+    if _ASKS.search(said):
+        return False
+    if len(words) > 2 and text.endswith("?") and (words[-1] == "that" or _ASKED_ABOUT.search(said)):
         return False
     return not (len(words) == 1 and text.endswith("?"))
+
+
+def _asks_back(words: list[str], text: str, slot: Expected) -> bool:
+    """ "Is it the one with four digits?" is no part of a number, "0777?" is."""
+    if not (words and text.endswith("?")):
+        return False
+    return slot not in _DIGIT_OR_LETTER_SLOTS or not (words[-1][-1].isdigit() or len(words[-1]) == 1 or len(words) < 4)
 
 
 def _ends_with(words: list[str], phrases: frozenset[str]) -> bool:

@@ -40,11 +40,12 @@ class _Silence:
 # groups of a telephone number (agents#3701). The sound calls most unfinished sentences finished, and hardly ever a
 # finished one unfinished: its "over" counts for little where the words could go on, its "goes on" for much.
 _SILENCE = {
-    Completeness.ANSWERED: _Silence(300, 360, 600),
-    Completeness.FINISHED: _Silence(340, 500, 900),
-    Completeness.MAY_GO_ON: _Silence(560, 700, 1000),
-    Completeness.HALF: _Silence(950, 1000, 1100),
-    Completeness.OPEN: _Silence(1100, 1150, 1200),
+    Completeness.ANSWERED: _Silence(300, 360, 560),
+    Completeness.FINISHED: _Silence(340, 500, 780),
+    Completeness.MAY_GO_ON: _Silence(600, 750, 1000),
+    Completeness.NEARLY: _Silence(800, 900, 1100),
+    Completeness.HALF: _Silence(1200, 1250, 1300),
+    Completeness.OPEN: _Silence(1250, 1300, 1400),
 }
 # The sound's word, from "goes on" to "over"; between them the silence is in proportion.
 _GOES_ON, _OVER = 0.2, 0.7

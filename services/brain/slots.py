@@ -69,6 +69,10 @@ _SPELLING_ALPHABET = """
     quebec
     romeo sierra tango uniform victor whiskey whisky yankee zulu"""
 _ALPHABET = frozenset(_SPELLING_ALPHABET.split())
+# Letters that recognition ran together: "Kowalski, KOW".
+_CAPITALS = re.compile(r"\b(?!OK\b|UK\b|USA?\b)[A-Z]{2,7}\b")
+# "Kovalsky" and k-o-w-a-l-s-k-i share 75 %; "Kowalski" and the misheard half k-o-w-i-n-a-s 67 %.
+_SPELLS_IT_PCT = 70
 
 
 def filling(text: str, expected: Expected, language: str = "en", digits: str = "") -> Filling:
@@ -172,8 +176,7 @@ def _phone_of(number: str, country: str | None) -> Filling:
     except NumberParseException:
         return Filling.FULL if len(number) > _LONGEST_NUMBER else Filling.PART
     length = phonenumbers.is_possible_number_with_reason(parsed)
-    if length == ValidationResult.IS_POSSIBLE_LOCAL_ONLY and len(number) >= 7 and country == "US":
-        return Filling.NEARLY
+    # Seven digits are a whole number in North America, and more often the first two groups of ten.
     if length == ValidationResult.TOO_LONG:
         return Filling.FULL
     if length != ValidationResult.IS_POSSIBLE:
@@ -209,11 +212,11 @@ def _email(text: str) -> Filling:
 
 
 def _name(text: str, expected: Expected) -> Filling:
-    names, letters = letters_said(text)
+    names, letters = letters_said(text if text.isupper() else _CAPITALS.sub(lambda run: " ".join(run[0]), text))
     names = [name for name in names if name not in _BEFORE_A_NAME]
     if letters:
         # Recognition writes a foreign name as it sounds: the letters need only be like it, and as many.
-        near = [one for one in names if len(letters) >= len(one) and fuzz.partial_ratio(letters, one) >= 50]
+        near = [one for one in names if len(letters) >= len(one) and fuzz.ratio(letters, one) >= _SPELLS_IT_PCT]
         return Filling.FULL if near else Filling.PART
     if not names:
         return Filling.NONE
@@ -241,7 +244,9 @@ def _date(text: str, language: str) -> Filling:
     if said.numeric_date or said.relative_day or (said.month and said.day_number):
         return Filling.FULL
     if said.weekday:
-        return Filling.ENOUGH
+        # "Next Tuesday" is often followed by "at ten".
+        with_time = said.clock_time or said.part_of_day or said.day_number
+        return Filling.ENOUGH if with_time else Filling.NEARLY
     if said.day_number:
         return Filling.NEARLY
     return Filling.PART if said.month else Filling.NONE

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from services.brain import turn_events as ev
 from services.brain.agent_turn import AgentTurn
-from services.brain.barge_in import intelligible, interrupts, surely_interrupts
+from services.brain.barge_in import OverAgent, intelligible, interrupts, surely_interrupts
 from services.brain.caller_turn import CallerTurn
 from services.brain.endpoint import Evidence, Expected, silence_needed_ms
 from services.brain.foresight import Foresight
@@ -187,7 +187,7 @@ class TurnMachine:
         utterance = self._caller.utterances.get(event.utterance)
         if utterance is None:
             return []
-        utterance.text = self._words(event)
+        utterance.text, utterance.confidence = self._words(event), event.confidence
         if self.state is State.DOUBTING:
             return self._settle_doubt(now_us)
         if self.state is State.ENDPOINTING:
@@ -199,9 +199,10 @@ class TurnMachine:
         if utterance is None:
             return []
         utterance.partial = self._words(event)
-        if self.state is not State.DOUBTING or not surely_interrupts(utterance.partial, self.language, self.profile):
-            return []
-        return self._yield_turn(now_us)
+        said = OverAgent(utterance.partial, event.confidence)
+        if self.state is State.DOUBTING and surely_interrupts(said, self.language, self.profile, self.expected):
+            return self._yield_turn(now_us)
+        return []
 
     def _words(self, event: ev.Transcript | ev.Partial) -> str:
         doubt = self.state is State.DOUBTING and self._agent.playing
@@ -221,7 +222,8 @@ class TurnMachine:
     def _settle_doubt(self, now_us: int) -> list[Output]:
         """The caller's sound over the agent has its words now, or will have none."""
         text = self._caller.text
-        if interrupts(text, self.language, self.profile):
+        said = OverAgent(text, self._caller.confidence, self._caller.speech_us // 1000)
+        if interrupts(said, self.language, self.profile, self.expected):
             return self._yield_turn(now_us)
         if not self._caller.understood:
             return []

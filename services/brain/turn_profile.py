@@ -34,6 +34,10 @@ class TurnProfile:
     barge_in_words: int = 2
     # Percent. Whisper makes words of a hummed "mm-hm" with 25 to 36, of clear words of a caller with 44 and more.
     interruption_confidence_pct: int = 40
+    # A word or two in less speech than this, heard with less confidence (percent), are a backchannel misheard: on the
+    # line "got it" is heard as "Garry." with 40 to 60.
+    short_words_ms: int = 600
+    short_words_confidence_pct: int = 60
     # A transcript normally takes 0.3 s; a caller waits no longer than this for one that does not come.
     final_overdue_ms: int = 3000
     # Answers made before the turn is surely over; each costs what an answer costs. 0: none.
@@ -63,7 +67,9 @@ PROFILES: Profiles = MappingProxyType(
         # Who rings often says "hello" into the greeting, and then what for; one clear word is enough to listen.
         Situation.GREETING: replace(_SPEAKING, barge_in_after_ms=900, barge_in_words=1),
         # Nothing is heard that could be paused. Who goes on has not finished the turn.
-        Situation.THINKING: replace(_SPEAKING, pause_at_speech=0, barge_in_after_ms=800, barge_in_words=1),
+        Situation.THINKING: replace(
+            _SPEAKING, pause_at_speech=0, barge_in_after_ms=800, barge_in_words=1, short_words_confidence_pct=0
+        ),
         # Between keys people look at their card.
         Situation.COLLECTING_DIGITS: replace(_SPEAKING, silence_prompt_ms=12000),
         # To be read in full: what the caller says meanwhile is answered behind it, however long ago it was.

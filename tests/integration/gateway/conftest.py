@@ -22,6 +22,7 @@ from services.gateway.codecs.g711 import PCMU
 from services.gateway.settings import GatewaySettings
 from tandem.v1 import brain_pb2 as pb
 from tandem.v1.brain_pb2_grpc import DialogueServicer, add_DialogueServicer_to_server
+from tests.integration.ports import free_port
 
 Datagram = tuple[float, bytes]
 
@@ -266,13 +267,6 @@ async def brain() -> AsyncIterator[Brain]:
     await one.stop()
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Gateway:
     """A gateway in this process; `settings` are those it runs with."""
 
@@ -313,7 +307,7 @@ async def gateway(nats_url: str, brain: Brain) -> AsyncIterator[Callable[..., Aw
         settings = GatewaySettings(
             **{
                 "nats_url": nats_url,
-                "sip_address": f"127.0.0.1:{free_udp_port()}",
+                "sip_address": f"127.0.0.1:{free_port()}",
                 "control_address": f"127.0.0.1:{free_tcp_port()}",
                 "brain_address": f"127.0.0.1:{brain.port}",
                 "rtp_ports": (first, first + 999),

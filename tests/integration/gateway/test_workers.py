@@ -26,9 +26,9 @@ from tests.integration.gateway.workers.processes import (
     Registrar,
     Sipp,
     alive,
-    free_port,
     gone,
 )
+from tests.integration.ports import free_port
 
 
 @pytest.fixture

@@ -159,6 +159,81 @@ def test_a_hole_in_the_audio_ends_the_utterance_before_it() -> None:
     assert ms(after)[1][1] >= 3000
 
 
+# Noise: a babble is a tone whose level wavers, for the network it is speech throughout.
+
+BABBLE = 0.9
+
+
+def babble(ms: int, peak: int) -> list[Stretch]:
+    """Wavers 4 dB up and down around this peak, a syllable at a time."""
+    steps = [1.0, 0.7, 1.5, 0.8, 0.65, 1.2, 0.9, 1.45, 0.6, 1.1]
+    return [(100, round(peak * steps[at % len(steps)]), BABBLE) for at in range(ms // 100)]
+
+
+NOISY: list[tuple[str, list[Stretch], list[tuple[str, int]]]] = [
+    ("babble alone begins nothing", babble(6000, 300), []),
+    ("loud babble begins nothing", babble(6000, 3000), []),
+    ("a hum that the network takes for speech begins nothing", [(5000, 1000, 0.8)], []),
+    (
+        "a caller 14 dB over the babble; the network never falls silent",
+        [*babble(2000, 600), (600, LOUD, 0.9), *babble(3000, 600)],
+        [("SpeechBegan", 2000), ("SpeechEnded", 2600)],
+    ),
+    (
+        "in noise a pause of 300 ms is inside the utterance",
+        [*babble(2000, 600), (600, LOUD, 0.9), *babble(300, 600), (600, LOUD, 0.9), *babble(2000, 600)],
+        [("SpeechBegan", 2000), ("SpeechEnded", 3500)],
+    ),
+    (
+        "babble that begins while the caller speaks",
+        [(500, QUIET, 0.0), (1000, LOUD, 0.9), *babble(6000, 300)],
+        [("SpeechBegan", 500), ("SpeechEnded", 1500)],
+    ),
+    (
+        "a soft caller on a quiet line",
+        [(500, QUIET, 0.0), (300, LOUD // 30, 0.9), (600, QUIET, 0.0)],
+        [("SpeechBegan", 500), ("SpeechEnded", 800)],
+    ),
+    (
+        "the caller goes on 12 dB more softly: not soft enough for somebody else",
+        [(500, QUIET, 0.0), (1500, LOUD, 0.9), (600, QUIET, 0.0), (400, LOUD * 10 // 28, 0.9), (600, QUIET, 0.0)],
+        [("SpeechBegan", 500), ("SpeechEnded", 2000), ("SpeechBegan", 2600), ("SpeechEnded", 3000)],
+    ),
+    (
+        "somebody in the room, 20 dB below the caller",
+        [(500, QUIET, 0.0), (1500, LOUD, 0.9), (600, QUIET, 0.0), (600, MURMUR, 0.9), (600, QUIET, 0.0)],
+        [("SpeechBegan", 500), ("SpeechEnded", 2000)],
+    ),
+    (
+        "the telephone is handed over to somebody 20 dB softer",
+        [(500, QUIET, 0.0), (1500, LOUD, 0.9), (600, QUIET, 0.0), (1600, MURMUR, 0.9), (900, QUIET, 0.0)],
+        [("SpeechBegan", 500), ("SpeechEnded", 2000), ("SpeechBegan", 2600), ("SpeechEnded", 4200)],
+    ),
+    (
+        "half a minute later the caller's level is not held against them",
+        [(500, QUIET, 0.0), (1500, LOUD, 0.9), (31_000, QUIET, 0.0), (400, MURMUR, 0.9), (600, QUIET, 0.0)],
+        [("SpeechBegan", 500), ("SpeechEnded", 2000), ("SpeechBegan", 33_000), ("SpeechEnded", 33_400)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("stretches", "expected"), [row[1:] for row in NOISY], ids=[row[0] for row in NOISY])
+def test_in_noise_the_level_has_a_say(stretches: list[Stretch], expected: list[tuple[str, int]]) -> None:
+    found = ms(heard(Endpointer(RATE_HZ), stretches))
+    assert [name for name, _ in found] == [name for name, _ in expected]
+    for (_, found_ms), (_, expected_ms) in zip(found, expected, strict=True):
+        assert found_ms == pytest.approx(expected_ms, abs=25)
+
+
+def test_an_utterance_in_noise_ends_after_360_ms_with_one_lull() -> None:
+    told = heard(Endpointer(RATE_HZ), [*babble(2000, 600), (600, LOUD, 0.9), *babble(1000, 600)])
+    (began_at, began), (lull_at, lull), (ended_at, ended) = told
+    assert isinstance(lull, Lull)
+    assert began_at - began.call_time_us <= 150_000
+    assert 200_000 <= lull_at - lull.call_time_us <= 220_000
+    assert 360_000 <= ended_at - ended.call_time_us <= 380_000
+
+
 STRETCHES = st.lists(
     st.tuples(
         st.integers(20, 900),

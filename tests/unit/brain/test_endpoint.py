@@ -25,15 +25,17 @@ def needed(
 @pytest.mark.parametrize(
     ("text", "expected", "over", "untold", "goes_on"),
     [
-        ("Yes.", Expected.YES_OR_NO, 300, 360, 600),
-        ("202 555 0142", Expected.PHONE, 300, 360, 600),
-        ("I'd like an appointment.", Expected.ANYTHING, 340, 500, 900),
-        ("Hello.", Expected.ANYTHING, 560, 700, 1000),
-        ("202 555", Expected.PHONE, 950, 1000, 1100),
-        ("Kowalski, K-O-W", Expected.SPELLING, 950, 1000, 1100),
-        ("maria dot lopez", Expected.EMAIL, 950, 1000, 1100),
-        ("I'd like to come on", Expected.ANYTHING, 1100, 1150, 1200),
-        ("Next Tuesday, um...", Expected.ANYTHING, 1100, 1150, 1200),
+        ("Yes.", Expected.YES_OR_NO, 300, 360, 560),
+        ("202 555 0142", Expected.PHONE, 300, 360, 560),
+        ("My tooth hurts.", Expected.ANYTHING, 340, 500, 780),
+        ("Hello.", Expected.ANYTHING, 600, 750, 1000),
+        ("I'd like an appointment.", Expected.ANYTHING, 600, 750, 1000),
+        ("Next Tuesday.", Expected.DATE, 800, 900, 1100),
+        ("202 555", Expected.PHONE, 1200, 1250, 1300),
+        ("Kowalski, K-O-W", Expected.SPELLING, 1200, 1250, 1300),
+        ("maria dot lopez", Expected.EMAIL, 1200, 1250, 1300),
+        ("I'd like to come on", Expected.ANYTHING, 1250, 1300, 1400),
+        ("Next Tuesday, um...", Expected.ANYTHING, 1250, 1300, 1400),
     ],
 )
 def test_silence_by_words_and_sound(text: str, expected: Expected, over: int, untold: int, goes_on: int) -> None:

@@ -13,7 +13,7 @@ from services.brain.slots import Filling, digits_said, filling, letters_said
     [
         ("202 555 0142", "en-US", Filling.FULL),
         ("1 202 555 0142", "en-US", Filling.FULL),
-        ("555 0142", "en-US", Filling.NEARLY),
+        ("555 0142", "en-US", Filling.PART),
         ("07700 900123", "en-GB", Filling.FULL),
         ("020 7946 0958", "en", Filling.FULL),
         ("07700 90012", "en-GB", Filling.PART),
@@ -67,6 +67,10 @@ def test_spelled_letters(text: str, letters: str) -> None:
     [
         ("Kovalsky, K O W A L S K I", Expected.NAME, Filling.FULL),
         ("Kovalsky, K O W A", Expected.NAME, Filling.PART),
+        ("Kowalski, KOW", Expected.NAME, Filling.PART),
+        ("Kowalski, K-O-W-I-N-A-S", Expected.NAME, Filling.PART),
+        ("Tuesday", Expected.DATE, Filling.NEARLY),
+        ("Tuesday the third", Expected.DATE, Filling.ENOUGH),
         ("Maria Lopez", Expected.NAME, Filling.FULL),
         ("My name is", Expected.NAME, Filling.NONE),
         ("maria@example.com", Expected.EMAIL, Filling.FULL),

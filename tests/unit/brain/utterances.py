@@ -5,6 +5,7 @@ from services.brain.completeness import Completeness
 ANSWERED = Completeness.ANSWERED
 FINISHED = Completeness.FINISHED
 MAY_GO_ON = Completeness.MAY_GO_ON
+NEARLY = Completeness.NEARLY
 HALF = Completeness.HALF
 OPEN = Completeness.OPEN
 
@@ -27,12 +28,15 @@ PEOPLE = "For how many people?"
 # (what the agent asked, what the caller said, class)
 ENGLISH: list[tuple[str, str, Completeness]] = [
     # Whole sentences.
-    (HELP, "I'd like to book an appointment.", FINISHED),
-    (HELP, "I want to move my appointment to Friday.", FINISHED),
+    (HELP, "I'd like to book an appointment, please.", FINISHED),
+    (HELP, "I want to move my appointment to Friday.", MAY_GO_ON),
+    (HELP, "I want to move my appointment to Friday at ten.", FINISHED),
+    (HELP, "Is there somebody I can talk to?", FINISHED),
+    (HELP, "Do you know where it is?", FINISHED),
     (HELP, "Are you open on Saturday?", FINISHED),
     (HELP, "What time do you close today?", FINISHED),
     (HELP, "Can I speak to a person, please?", FINISHED),
-    (HELP, "I need to cancel my appointment tomorrow.", FINISHED),
+    (HELP, "I need to cancel my appointment tomorrow.", MAY_GO_ON),
     (HELP, "My tooth hurts.", FINISHED),
     (HELP, "Who am I talking to?", FINISHED),
     (HELP, "Where are you calling from?", FINISHED),
@@ -70,6 +74,8 @@ ENGLISH: list[tuple[str, str, Completeness]] = [
     (HELP, "Hi, good morning.", MAY_GO_ON),
     (HELP, "Yes, hello.", MAY_GO_ON),
     (HELP, "I'd like to book.", MAY_GO_ON),
+    (HELP, "I'd like to book an appointment.", MAY_GO_ON),
+    (HELP, "Can I book an appointment for next Tuesday?", MAY_GO_ON),
     (HELP, "I want to change.", MAY_GO_ON),
     (HELP, "If you have something on Tuesday", MAY_GO_ON),
     (HELP, "When I was there last week", MAY_GO_ON),
@@ -90,6 +96,10 @@ ENGLISH: list[tuple[str, str, Completeness]] = [
     (HELP, "Next Tuesday, um...", OPEN),
     (HELP, "I have an appointment on Monday and", OPEN),
     (HELP, "I'd like to come on", OPEN),
+    (HELP, "Can I come in on?", OPEN),
+    (HELP, "Can I come in on Monday or?", OPEN),
+    (HELP, "What time do you open on?", OPEN),
+    (HELP, "Do you have a table for?", OPEN),
     (HELP, "So what I need is", OPEN),
     (HELP, "Let me see", OPEN),
     (HELP, "One moment.", OPEN),
@@ -138,7 +148,9 @@ ENGLISH: list[tuple[str, str, Completeness]] = [
     (PHONE, "+44 7700 900123", ANSWERED),
     (PHONE, "plus four nine one seven one one two three four five six seven", FINISHED),
     (PHONE, "double five five zero one four two seven eight nine", ANSWERED),
-    (PHONE, "555 0142", MAY_GO_ON),
+    (PHONE, "555 0142", HALF),
+    (PHONE, "It's 202. 5555.", HALF),
+    (PHONE, "0777?", HALF),
     (PHONE, "202", HALF),
     (PHONE, "It's 202 555", HALF),
     (PHONE, "07700 900", HALF),
@@ -166,7 +178,7 @@ ENGLISH: list[tuple[str, str, Completeness]] = [
     (EMAIL, "maria dot lopez at example dot com", ANSWERED),
     (EMAIL, "It's maria at gmail.com, all lower case.", ANSWERED),
     (EMAIL, "maria at example dot co dot uk", ANSWERED),
-    (EMAIL, "maria at example dot co", MAY_GO_ON),
+    (EMAIL, "maria at example dot co", NEARLY),
     (EMAIL, "maria dot lopez", HALF),
     (EMAIL, "maria", HALF),
     (EMAIL, "maria at gmail", HALF),
@@ -177,7 +189,10 @@ ENGLISH: list[tuple[str, str, Completeness]] = [
     # Names, spelled or not.
     (NAME, "Maria Lopez.", ANSWERED),
     (NAME, "My name is Maria Lopez.", ANSWERED),
-    (NAME, "It's Kowalski.", MAY_GO_ON),
+    (NAME, "It's Kowalski.", NEARLY),
+    (NAME, "Kowalski, please.", FINISHED),
+    (NAME, "It's Kowalski, K-O-W-I-N-A-S", HALF),
+    (NAME, "It's Kowalski. KOW.", HALF),
     (NAME, "Kowalski, K-O-W", HALF),
     (NAME, "Kowalski, K O W A L S K I.", ANSWERED),
     (NAME, "My name is", OPEN),
@@ -190,19 +205,20 @@ ENGLISH: list[tuple[str, str, Completeness]] = [
     (SPELL, "Sure.", HALF),
     (SPELL, "double", OPEN),
     # Days and times.
-    (DAY, "Tuesday.", FINISHED),
+    (DAY, "Tuesday.", NEARLY),
+    (DAY, "On Thursday afternoon.", FINISHED),
     (DAY, "Tomorrow.", ANSWERED),
     (DAY, "The third of March.", ANSWERED),
     (DAY, "March third.", ANSWERED),
-    (DAY, "The third", MAY_GO_ON),
+    (DAY, "The third", NEARLY),
     (DAY, "the third of", OPEN),
     (DAY, "On the", OPEN),
     (DAY, "March", HALF),
     (WHEN, "Tuesday at ten.", FINISHED),
     (WHEN, "Tomorrow morning at half past nine.", ANSWERED),
-    (WHEN, "Tuesday.", MAY_GO_ON),
+    (WHEN, "Tuesday.", NEARLY),
     (WHEN, "On Tuesday at", OPEN),
-    (WHEN, "At ten.", MAY_GO_ON),
+    (WHEN, "At ten.", NEARLY),
     (TIME, "Ten o'clock.", ANSWERED),
     (TIME, "Half past three.", ANSWERED),
     (TIME, "At ten.", FINISHED),
@@ -216,7 +232,7 @@ ENGLISH: list[tuple[str, str, Completeness]] = [
     (BORN, "March", HALF),
     # Addresses, codes, counts.
     (STREET, "12", HALF),
-    (STREET, "12 Riverside Walk", MAY_GO_ON),
+    (STREET, "12 Riverside Walk", NEARLY),
     (STREET, "12 Riverside Walk, London.", FINISHED),
     (STREET, "12 Riverside Walk, London SW1A 1AA.", ANSWERED),
     (STREET, "It's 12", HALF),

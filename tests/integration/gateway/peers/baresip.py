@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.integration.gateway.peers import processes
-from tests.integration.gateway.peers.ports import free_port
+from tests.integration.ports import free_port
 
 MODULES = Path("/usr/lib/baresip/modules")
 INSTALLED = shutil.which("baresip") is not None and (MODULES / "ctrl_tcp.so").exists()

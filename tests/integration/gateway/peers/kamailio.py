@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from tests.integration.gateway.peers import processes
-from tests.integration.gateway.peers.ports import PROXY, free_port
+from tests.integration.gateway.peers.ports import PROXY
+from tests.integration.ports import free_port
 
 MODULES = next(iter(Path("/usr/lib").glob("*/kamailio/modules")), Path("/nowhere"))
 INSTALLED = shutil.which("kamailio") is not None and (MODULES / "dispatcher.so").exists()

@@ -13,7 +13,8 @@ from services.common.media.frame import AudioFrame
 from services.common.telemetry import names
 from tandem.v1 import brain_pb2
 from tandem.v1 import gateway_pb2 as pb
-from tests.integration.gateway.peers.ports import COLLEAGUE, GATEWAY, PHONE, free_port
+from tests.integration.gateway.peers.ports import COLLEAGUE, GATEWAY, PHONE
+from tests.integration.ports import free_port
 
 
 def local(**trunk) -> dict:

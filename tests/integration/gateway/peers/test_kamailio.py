@@ -7,7 +7,8 @@ import pytest
 from tandem.v1 import brain_pb2
 from tandem.v1 import gateway_pb2 as pb
 from tests.integration.gateway.peers.kamailio import EXTENSION, PASSWORD
-from tests.integration.gateway.peers.ports import COLLEAGUE, GATEWAY, PHONE, PROXY, free_port
+from tests.integration.gateway.peers.ports import COLLEAGUE, GATEWAY, PHONE, PROXY
+from tests.integration.ports import free_port
 
 
 def behind(**trunk) -> dict:

@@ -1,7 +1,6 @@
 """What the tests of workers run: a gateway of several processes, and peers for it."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -229,17 +228,6 @@ class Registrar(asyncio.DatagramProtocol):
         async with asyncio.timeout(15):
             while len(self.of(method)) < count:
                 await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    for _ in range(50):
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            with contextlib.suppress(OSError):
-                udp.bind(tcp.getsockname())
-                port: int = tcp.getsockname()[1]
-                return port
-    raise AssertionError("no free port")
 
 
 async def gone(pids: list[int], within_s: float) -> None:
