@@ -194,7 +194,6 @@ class Supervisor:
         """Resident memory of each living child, MB (1e6 bytes)."""
         return {name: megabytes for name, child in self.children.items() if (megabytes := resident_mb(child.pid))}
 
-
     def cpu_s(self) -> dict[str, float]:
         """CPU time that each living child has used so far, seconds."""
         return {name: cpu_s(child.pid) for name, child in self.children.items()}

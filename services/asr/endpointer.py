@@ -35,16 +35,20 @@ NOISY_DB = 14.0
 """A line is noisy when its ceiling comes this close to the caller's active level."""
 NOISE_SILENCE_US = 360_000
 """Least silence in noise: the soft sounds between two vowels drown in it for up to this long."""
-NOISE_LULL_US = 200_000
-"""Before that, three of four silences in noise are dips inside a word: a head start there is in vain."""
+NOISE_LULL_US = 240_000
+"""Shorter silences in noise are mostly dips inside a phrase, in which a head start is in vain."""
 FRAME_WINDOWS = 4
 SMOOTH = 8
 """Windows, 40 ms: as long as the shortest vowel."""
 RISE_US, RISE_WITHIN_US = 100_000, 240_000
 """An utterance must have been above the noise for RISE_US, RISE_WITHIN_US back at most."""
-OTHER_DB = 9.0
-"""The loudest 100 ms of a phrase lie some 4 dB over its active level. A caller whose loudest are this far below how they
-spoke before would speak 13 dB more softly: it is somebody else in the room."""
+ONSET_DB = 4.0
+"""Over the ceiling. The peaks of babble reach 4 dB over it, a caller 10 dB over the babble 7 dB and more in 300 ms."""
+AGAIN_DB, AGAIN_US = 2.0, 1_500_000
+"""The same for this long after an utterance: callers go on more softly than they began."""
+OTHER_DB = 13.0
+"""The loudest 100 ms of a phrase lie 4 to 7 dB over its active level. Whose loudest are this far below the caller's
+level speaks 17 dB more softly at least: it is somebody else in the room."""
 OTHER_US = 1_000_000
 """Unless it goes on for this long: the telephone was handed over."""
 KNOWN_FRAMES = 40
@@ -83,7 +87,7 @@ def _power(dbfs: float) -> float:
 
 
 def _active(power: NDArray[np.float64], noise: float) -> tuple[float, int]:
-    """Sum of power over the 20 ms frames within ACTIVE_RANGE_DB of the loudest and above the noise, and their number."""
+    """Sum of power over the 20 ms frames within ACTIVE_RANGE_DB of the loudest and above noise, and their number."""
     whole = len(power) // 4 * 4
     frames = power[:whole].reshape(-1, 4).mean(axis=1) if whole else power
     if not len(frames):
@@ -159,7 +163,8 @@ class Endpointer:
         self._end_us = np.zeros(size, np.int64)
         self._levels = 0
         self._line = LineNoise()
-        self._noisy = False
+        self.noisy = False
+        """Comes the line's noise close to the caller's level? Soft ends of words drown in it then."""
         self._cut = False  # an utterance was cut for its length: the next one goes on in its midst
         self._past_power = 0.0  # sum over _past_frames active frames of earlier utterances
         self._past_frames = 0.0
@@ -193,8 +198,9 @@ class Endpointer:
         if self.speaking and self._heard_to_us is not None and from_us - self._heard_to_us >= self._min_silence_us:
             events.append(self._end())
         self._measure(from_us, samples)
-        idle = not self.speaking and from_us >= self._ended_us + TAIL_US
-        self._line.hear(float(self._power[: self._levels][-FRAME_WINDOWS:].mean()), idle)
+        idle = not self.speaking and (not self.utterance or from_us >= self._ended_us + TAIL_US)
+        power = float(self._power[: self._levels][-FRAME_WINDOWS:].mean())
+        self._line.hear(power, idle, self._probability >= self._off)
         if not self.speaking and self._run_us >= self._min_speech_us and self._near() and (began := self._begin()):
             events.append(began)
         if self.speaking:
@@ -235,7 +241,9 @@ class Endpointer:
         begin = int(np.searchsorted(self._end_us[: self._levels], since, side="right"))
         recent = self._power[begin : self._levels]
         loudest = float(_smooth(recent, RISE_US // LEVEL_US).max()) if len(recent) else 0.0
-        if loudest < self._line.ceiling():
+        again = self._ended_us > 0 and self._heard_to_us - self._ended_us <= AGAIN_US
+        above = self._line.ceiling * _db(AGAIN_DB if again else ONSET_DB)
+        if self._line.murmurs and loudest < above:
             # What comes after it is no continuation of it.
             self._run_from_us = max(self._run_from_us, self._heard_to_us - HEAD_US)
             return False
@@ -258,6 +266,7 @@ class Endpointer:
         self.utterance += 1
         self.speaking = True
         self._cut = False
+        self._line.speech_began()
         self._started_us = max(onset, self._ended_us)
         self._lull_at_us = -1
         self.speech_to_us = self._started_us
@@ -265,16 +274,16 @@ class Endpointer:
 
     def _loud(self, power: NDArray[np.float64], speech: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which windows of `power` are loud, seen from `speech`, an utterance's windows so far."""
-        ceiling = self._line.ceiling()
+        ceiling = self._line.ceiling
         total, count = _active(speech, ceiling)
         if not count:
-            self._noisy = False
+            self.noisy = False
             return power >= _power(LEAST_DBFS)
         active = (total + self._past_power) / (count + self._past_frames)
-        self._noisy = ceiling > active * _db(-NOISY_DB)
+        self.noisy = ceiling > active * _db(-NOISY_DB)
         least = max(active * _db(-SPEECH_RANGE_DB), _power(LEAST_DBFS))
         noise = min(ceiling, active * _db(-NOISE_RANGE_DB))
-        return power >= least if noise <= least else _smooth(power, SMOOTH) >= noise
+        return (_smooth(power, SMOOTH) if self._line.murmurs else power) >= max(least, noise)
 
     def _last_speech_us(self) -> int:
         begin = int(np.searchsorted(self._end_us[: self._levels], self._started_us, side="right"))
@@ -289,7 +298,7 @@ class Endpointer:
         """Was there nothing since but what the line makes by itself?"""
         begin = int(np.searchsorted(self._end_us[: self._levels], since_us + SMOOTH // 2 * LEVEL_US, side="right"))
         since = self._power[begin : self._levels]
-        return len(since) > 0 and float(since.mean()) <= self._line.ceiling()
+        return len(since) > 0 and float(since.mean()) <= self._line.ceiling
 
     def _silence(self) -> list[Event]:
         assert self._heard_to_us is not None
@@ -298,12 +307,12 @@ class Endpointer:
             return [self._end()]
         self.speech_to_us = last_us = self._last_speech_us()
         quiet_us = self._heard_to_us - last_us
-        least_us = max(self._min_silence_us, NOISE_SILENCE_US) if self._noisy else self._min_silence_us
+        least_us = max(self._min_silence_us, NOISE_SILENCE_US) if self.noisy else self._min_silence_us
         if quiet_us >= least_us and self._probability < self._off:
             return [self._end()]
         if quiet_us >= max(least_us, NOISE_SILENCE_US) and self._line_only(last_us):
             return [self._end()]
-        lull_us = max(self._lull_us, NOISE_LULL_US) if self._noisy else self._lull_us
+        lull_us = max(self._lull_us, NOISE_LULL_US) if self.noisy else self._lull_us
         if self._lull_us and quiet_us >= lull_us and last_us != self._lull_at_us:
             self._lull_at_us = last_us
             return [Lull(self.utterance, last_us)]
@@ -314,8 +323,12 @@ class Endpointer:
         self._run_us = 0
         self._ended_us = max(self._last_speech_us(), self._started_us)
         begin = int(np.searchsorted(self._end_us[: self._levels], self._started_us, side="right"))
-        total, count = _active(self._power[begin : self._levels], self._line.ceiling())
+        total, count = _active(self._power[begin : self._levels], self._line.ceiling)
         frames = count + self._past_frames
         keep = min(1.0, LEVEL_MEMORY_S * 50 / frames) if frames else 0.0
         self._past_power, self._past_frames = (total + self._past_power) * keep, frames * keep
+        since = self._power[: self._levels][self._end_us[: self._levels] > self._ended_us + TAIL_US]
+        whole = len(since) // FRAME_WINDOWS * FRAME_WINDOWS
+        frames_since = since[len(since) - whole :].reshape(-1, FRAME_WINDOWS).mean(axis=1)
+        self._line.speech_ended(frames_since, self._probability >= self._off)
         return SpeechEnded(self.utterance, self._started_us, self._ended_us)

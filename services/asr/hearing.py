@@ -15,6 +15,8 @@ PRE_ROLL_US = 300_000
 """Before the first speech sample: soft first sounds (an h, an f) lie below the onset's threshold."""
 POST_ROLL_US = 200_000
 """After the last speech sample, as far as it was heard by then."""
+NOISE_POST_ROLL_US = 320_000
+"""In noise the last sample that stands out is found up to 250 ms before the end of the word."""
 APART_US = 20_000
 """A clip begins at least this long after the end of the utterance before: no word may be heard twice."""
 TURN_US = 8_000_000
@@ -118,6 +120,10 @@ class Hearing:
         """No frame came up to call time now_us."""
         return [self._told(event) for event in self._endpointer.lapse(now_us)]
 
+    @property
+    def _post_roll_us(self) -> int:
+        return NOISE_POST_ROLL_US if self._endpointer.noisy else POST_ROLL_US
+
     def _clip(self, to_us: int) -> Segment:
         from_us = self._started_us - PRE_ROLL_US
         if self._previous_end_us is not None:
@@ -133,8 +139,8 @@ class Hearing:
                     self._turn_from_us = call_time_us
                 return Began(utterance, call_time_us)
             case Lull(utterance, call_time_us):
-                return PerhapsEnded(utterance, call_time_us, self._clip(call_time_us + POST_ROLL_US))
+                return PerhapsEnded(utterance, call_time_us, self._clip(call_time_us + self._post_roll_us))
             case SpeechEnded(utterance, started_us, ended_us):
-                segment = self._clip(ended_us + POST_ROLL_US)
+                segment = self._clip(ended_us + self._post_roll_us)
                 self._previous_end_us = ended_us
                 return Ended(utterance, started_us, ended_us, segment)

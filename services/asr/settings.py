@@ -93,9 +93,9 @@ class AsrSettings(ServiceSettings):
         gt=0,
         lt=1,
         description="From here a 32 ms window is speech. SpeechStarted comes 125 ms after the first sample at the "
-        "median and 279 ms at the 95th percentile (evals/voices over µ-law); at Silero's 0.5 144 and 358 ms. Coughs, "
-        "white and speech-shaped noise, clicks, doors and the hum of a line set off neither; a loud hum with its "
-        "lowest harmonics 9 and 6 of 20, a voiced grunt of 50 ms 17 and 14 of 60.",
+        "median and 279 ms at the 95th percentile (evals/voices over µ-law); at Silero's 0.5 144 and 358 ms. Synthetic "
+        "coughs, white and speech-shaped noise, clicks, doors and the hum of a line set off neither; a loud hum with "
+        "its lowest harmonics 9 and 6 of 20, a voiced grunt of 50 ms 17 and 14 of 60.",
     )
     silence_probability: float = Field(0.35, gt=0, lt=1, description="Below it is not; between, it stays what it was.")
     min_speech_ms: int = Field(
@@ -110,7 +110,7 @@ class AsrSettings(ServiceSettings):
         ge=100,
         le=2000,
         description="Pauses inside a word stay under 200 ms; at 240 a fifth of all phrases come in pieces, which costs "
-        "about a point of WER. Whether the turn is over is the brain's to decide.",
+        "about a point of WER. On a noisy line at least 360. Whether the turn is over is the brain's to decide.",
     )
     head_start_ms: int = Field(
         100,

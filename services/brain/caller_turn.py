@@ -62,8 +62,8 @@ class CallerTurn:
 
     @property
     def confidence(self) -> float:
-        """Of the least certain words."""
-        return min((one.confidence for one in self.utterances.values() if one.text), default=1.0)
+        """Recognition's, of the last words."""
+        return next((one.confidence for _, one in sorted(self.utterances.items(), reverse=True) if one.text), 1.0)
 
     @property
     def stopped_us(self) -> int:
@@ -84,9 +84,12 @@ class CallerTurn:
         at_us, probability = last.end_judged
         return probability if abs(at_us - last.stopped_us) <= _SAME_STOP_US else None
 
-    def no_words_so_far(self) -> bool:
-        """Passes over what is being said found nothing."""
-        return any(one.partial == "" and one.text is None for one in self.utterances.values())
+    def words_so_far(self) -> str | None:
+        """Of all that was said, empty when passes found none; None while no pass over what is being said is known."""
+        if any(one.text is None and one.partial is None for one in self.utterances.values()):
+            return None
+        said = (one.partial or "" if one.text is None else one.text for _, one in sorted(self.utterances.items()))
+        return " ".join(filter(None, said))
 
     def respond(self, text: str) -> Respond:
         """The turn as one, with these words."""

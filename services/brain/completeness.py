@@ -59,7 +59,14 @@ _ASKS = re.compile(
 )
 # "Do you know where it is?"
 _ASKED_ABOUT = re.compile(r"\w (?:what|where|who|how|when|which)\b.* (?:is|are|was|were|like)$")
-_POLITE = frozenset("please thanks bitte danke gracias grazie merci graag obrigado obrigada".split())
+# "Half past three would be good", "Tuesday works for me", "that's all, goodbye": nothing follows an answer so closed.
+_JUDGES = re.compile(
+    r"\b(?:(?:would|will|should|could|might) (?:be (?:good|great|fine|perfect|nice|lovely|okay|best|ideal)|do|work)"
+    r"|(?:is|are|sounds|looks) (?:good|great|fine|perfect|okay|best|ideal)|(?:works|suits)(?: for)? (?:me|us)"
+    r"|that's (?:all|it|everything)|good ?bye|bye(?: bye)?)$"
+)
+_POLITE_WORDS = "please thanks bitte danke gracias grazie merci graag obrigado obrigada"
+_POLITE = frozenset(_POLITE_WORDS.split())
 _DIGIT_OR_LETTER_SLOTS = frozenset({Expected.PHONE, Expected.DIGITS, Expected.SPELLING, Expected.NAME, Expected.EMAIL})
 _NUMBER_CUE = re.compile(
     r"\b(?:number|phone|mobile|cell|call me|reach me|nummer|telefon\w*|numéro|número|numero|code|reference)\b"
@@ -83,9 +90,13 @@ def completeness(text: str, expected: Expected, language: str = "en", digits: st
         return Completeness.OPEN
     if filled is not Filling.NONE and not (filled is Filling.PART and _asks_back(words, text, slot)):
         # "Tuesday, please."
+        if filled in (Filling.NEARLY, Filling.ENOUGH) and _JUDGES.search(" ".join(words)):
+            return Completeness.ANSWERED
         over = filled is Filling.NEARLY and bool(words) and words[-1] in _POLITE
         return Completeness.FINISHED if over else _FILLED[filled]
     sentence = _sentence(words, text, ends)
+    if expected is not Expected.ANYTHING and sentence is Completeness.FINISHED and _JUDGES.search(" ".join(words)):
+        return Completeness.ANSWERED
     if sentence is Completeness.FINISHED and words[-1] not in _POLITE and wants_a_time(text, language):
         sentence = Completeness.MAY_GO_ON
     if slot not in _NO_SLOT:
@@ -94,6 +105,12 @@ def completeness(text: str, expected: Expected, language: str = "en", digits: st
     if expected is Expected.CHOICE and words and words[-1] in _CHOSEN:
         return Completeness.FINISHED
     return _to_yes_or_no(words, sentence) if expected is Expected.YES_OR_NO else sentence
+
+
+def closes(text: str) -> bool:
+    """A question, or a sentence with "please" or "goodbye" behind it: the caller waits for the answer."""
+    words = words_of(text)
+    return text.rstrip().endswith("?") or bool(words and (words[-1] in _POLITE or _JUDGES.search(" ".join(words))))
 
 
 def _slot_in_hand(text: str, expected: Expected, language: str) -> Expected:

@@ -249,9 +249,10 @@ class Conversation:
         match response.WhichOneof("response"):
             case "speech_started":
                 started = response.speech_started
+                # First: an answer that was begun too early gives its turn back, and this speech belongs to it.
+                self.feed(SpeechStarted(started.utterance, started.call_time_us))
                 index, traceparent = self.log.speech_began(started.call_time_us)
                 self._ears.turn_context(TurnContext(turn_index=index, traceparent=traceparent))
-                self.feed(SpeechStarted(started.utterance, started.call_time_us))
             case "speech_stopped":
                 stopped = response.speech_stopped
                 self.log.speech_stopped(stopped.utterance, stopped.call_time_us + stopped.decided_after_us)

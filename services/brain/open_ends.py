@@ -57,7 +57,9 @@ _OPEN_ENDS = {
             "thing is, the problem is, what i need is, a quarter, the reason i'm calling, i just, i just wanted, "
             "i really, it's just, my name, my number, my email, i can't, one moment please, one second please, "
             "just a moment please, yes well, oh well, so well, um well, and well, no well, i need to know, i want "
-            "to know, i want to know what, do you know, i want to, i would, i will, i could, let me look it up, "
+            "to know, i want to know what, tell me what, tell me how, tell me how much, tell me when, tell me "
+            "where, tell me who, know how, know when, know where, ask how, ask when, ask what, ask how much, do you "
+            "know, i want to, i would, i will, i could, let me look it up, "
             "let me find it, let me get it, supposed to"
         ),
         closed=(
@@ -82,7 +84,8 @@ _OPEN_ENDS = {
         rather_open=(
             "book make change get have take give bring find put tell ask let call speak talk schedule reschedule "
             "move see say want need send buy order pay next new last first second this these those another other "
-            "some any no his her one's number's cancel calling wondering trying hoping going looking"
+            "some any no his her one's number's cancel calling wondering trying hoping going looking question "
+            "questions problem issue someone somebody anything something available"
         ),
         alone=(
             "yes yeah yep okay ok right hello hi hey so well good morning afternoon evening sure actually please "

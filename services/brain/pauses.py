@@ -17,6 +17,7 @@ _PRIOR_QUANTILE_MS = 648.0
 _SHORTEST_MS = 120  # the closure of a plosive, not a pause
 _LONGEST_MS = 3000  # looking for a card, talking to somebody else
 _KEPT = 16
+_FEW = 4
 _LEAST_SHIFT_MS = -40
 _GREATEST_SHIFT_MS = 350
 
@@ -50,4 +51,6 @@ class Pauses:
     def shift_ms(self) -> int:
         """What to add to the silence that ends a turn of an average caller; from -40 to 350."""
         shift = round(self.usual_longest_ms() - _PRIOR_QUANTILE_MS)
-        return max(_LEAST_SHIFT_MS, min(_GREATEST_SHIFT_MS, shift))
+        # One short pause says nothing of the longer ones.
+        least = _LEAST_SHIFT_MS if self.count >= _FEW else 0
+        return max(least, min(_GREATEST_SHIFT_MS, shift))

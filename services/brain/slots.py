@@ -241,9 +241,9 @@ def _address(text: str) -> Filling:
 
 def _date(text: str, language: str) -> Filling:
     said = calendar_words(text, language)
-    if said.numeric_date or said.relative_day or (said.month and said.day_number):
+    if said.numeric_date or (said.month and said.day_number):
         return Filling.FULL
-    if said.weekday:
+    if said.weekday or said.relative_day:
         # "Next Tuesday" is often followed by "at ten".
         with_time = said.clock_time or said.part_of_day or said.day_number
         return Filling.ENOUGH if with_time else Filling.NEARLY

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from services.brain import turn_events as ev
 from services.brain.agent_turn import AgentTurn
+from services.brain.backchannels import is_backchannel
 from services.brain.barge_in import OverAgent, intelligible, interrupts, surely_interrupts
 from services.brain.caller_turn import CallerTurn
 from services.brain.endpoint import Evidence, Expected, silence_needed_ms
@@ -199,7 +200,7 @@ class TurnMachine:
         if utterance is None:
             return []
         utterance.partial = self._words(event)
-        said = OverAgent(utterance.partial, event.confidence)
+        said = OverAgent(utterance.partial, event.confidence if self._agent.playing else 1.0)
         if self.state is State.DOUBTING and surely_interrupts(said, self.language, self.profile, self.expected):
             return self._yield_turn(now_us)
         return []
@@ -222,7 +223,9 @@ class TurnMachine:
     def _settle_doubt(self, now_us: int) -> list[Output]:
         """The caller's sound over the agent has its words now, or will have none."""
         text = self._caller.text
-        said = OverAgent(text, self._caller.confidence, self._caller.speech_us // 1000)
+        # Before any of the answer is heard, a short word goes on with the turn.
+        confidence = self._caller.confidence if self._agent.playing else 1.0
+        said = OverAgent(text, confidence, self._caller.speech_us // 1000)
         if interrupts(said, self.language, self.profile, self.expected):
             return self._yield_turn(now_us)
         if not self._caller.understood:
@@ -272,7 +275,15 @@ class TurnMachine:
         if not text:
             return self._no_words(now_us)
         probability = self._caller.end_probability
-        evidence = Evidence(text, self.expected, probability, self._pauses, self.language, self._keys.digits)
+        evidence = Evidence(
+            text,
+            self.expected,
+            probability,
+            self._pauses,
+            self.language,
+            self._keys.digits,
+            self._caller.confidence,
+        )
         end_us = self._caller.stopped_us + self.silence_needed(evidence) * 1000
         turn = self._turn_of(f"{text} {self._keys.digits}".rstrip())
         if now_us < end_us:
@@ -291,6 +302,11 @@ class TurnMachine:
     def _no_words(self, now_us: int) -> list[Output]:
         """Speech without words (pipecat#5240): never a stall."""
         missed = self._caller.speech_us >= self.profile.missed_speech_ms * 1000
+        if missed and self._answered is None and not self._keys.digits:
+            say_us = self._caller.stopped_us + self.profile.missed_after_ms * 1000
+            if now_us < say_us:
+                self._deadlines.set(Timer.ENDPOINT, say_us)
+                return []
         self._caller.clear()
         if self._keys.digits or not missed:
             self._listen(now_us)
@@ -431,10 +447,11 @@ class TurnMachine:
                 return self._end(ev.HangUp())
 
     def _long_sound(self, now_us: int) -> list[Output]:
-        """Somebody goes on speaking over the agent; without words it need not be the caller, for a while."""
+        """A sound over the agent goes on; without words, or with a drawn-out "yeah", it need not be the caller's."""
         last_us = max(one.started_us for one in self._caller.utterances.values())
         most_us = last_us + self.profile.barge_in_wordless_ms * 1000
-        if self._caller.no_words_so_far() and now_us < most_us:
+        words = self._caller.words_so_far()
+        if words is not None and is_backchannel(words, self.language) and now_us < most_us:
             self._deadlines.set(Timer.BARGE_IN, most_us)
             return []
         return self._yield_turn(now_us)

@@ -53,6 +53,8 @@ class TurnProfile:
     digits_ms: int = 2500
     # Wordless sound shorter than this is a cough or a click, and not worth a "sorry, I missed that".
     missed_speech_ms: int = 400
+    # Silence after such a sound before it is said: words that were not understood may go on like any others.
+    missed_after_ms: int = 1000
     # "Yes" over the last words of a question is its answer, not a backchannel.
     late_answer_ms: int = 2000
 
@@ -67,9 +69,7 @@ PROFILES: Profiles = MappingProxyType(
         # Who rings often says "hello" into the greeting, and then what for; one clear word is enough to listen.
         Situation.GREETING: replace(_SPEAKING, barge_in_after_ms=900, barge_in_words=1),
         # Nothing is heard that could be paused. Who goes on has not finished the turn.
-        Situation.THINKING: replace(
-            _SPEAKING, pause_at_speech=0, barge_in_after_ms=800, barge_in_words=1, short_words_confidence_pct=0
-        ),
+        Situation.THINKING: replace(_SPEAKING, pause_at_speech=0, barge_in_after_ms=800, barge_in_words=1),
         # Between keys people look at their card.
         Situation.COLLECTING_DIGITS: replace(_SPEAKING, silence_prompt_ms=12000),
         # To be read in full: what the caller says meanwhile is answered behind it, however long ago it was.

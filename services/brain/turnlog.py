@@ -26,6 +26,7 @@ class Turn:
     before_index: int = 0
     amends: bool = False
     speculative: bool = False  # the caller may go on: nothing of it is on record
+    confirmed_us: int = 0
     marks: TurnMarks = field(default_factory=TurnMarks)
     utterances: dict[int, Utterance] = field(default_factory=dict)
     open_utterances: set[int] = field(default_factory=set)
@@ -122,6 +123,7 @@ class TurnLog:
 
     def confirmed(self, turn: Turn, now_us: int) -> None:
         """The turn is over indeed."""
+        turn.confirmed_us = now_us
         turn.entry.speculations, self._speculations = self._speculations, 0
         if turn.speculative:
             turn.speculative, turn.entry.foreseen = False, True
@@ -141,7 +143,11 @@ class TurnLog:
         """The caller goes on: the same span and number wait for the whole turn."""
         del self.turns[turn.entry.index]
         self._next_index = turn.before_index
-        self._pending = self._pending or turn.span
+        if self._pending is None:
+            self._pending = turn.span
+        else:
+            turn.span.set_attribute(names.TURN_OUTCOME, "discarded")
+            turn.span.end()
         if self.current is turn:
             self.current = None
 
@@ -188,6 +194,9 @@ class TurnLog:
             return
         ident, marks = started.utterance_id, turn.marks
         marks.text_sent_us = turn.text_sent_us[ident]
+        if marks.decided_us and marks.text_sent_us >= turn.confirmed_us:
+            # What was begun early had to wait (for a tool): up to the decision the turn's end was waited for.
+            marks.decided_us = turn.confirmed_us
         marks.tool_us = turn.text_tool_us[ident]
         marks.answering_us = marks.text_sent_us - marks.decided_us - marks.tool_us
         marks.synthesis_us = turn.synthesis_us[ident]

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+import soxr
 
 from evals.caller import ear
 from services.asr.segment import Segment
@@ -40,6 +41,14 @@ def test_finished_phrases_are_told_from_cut_ones_on_average(smart_turn, phrase) 
     assert np.mean(np.array(whole) > 0.5) > 0.75
     assert np.mean(cut) < np.mean(whole) - 0.2
     assert all(0 <= one <= 1 for one in whole + cut)
+
+
+def test_pipecat_3844_silent_failure_at_8_khz(smart_turn, phrase) -> None:
+    """The model wants 16 kHz: what comes at 8 kHz is brought there, and is judged as the same sound at 16 kHz is."""
+    for name in FINISHED:
+        samples = phrase(f"af_bella/{name}")
+        wide = np.asarray(soxr.resample(samples, 8000, 16_000), np.int16)
+        assert smart_turn(clip(samples)) == pytest.approx(smart_turn(clip(wide, 16_000)), abs=0.1)
 
 
 def test_the_features_are_whispers_over_the_last_8_s(smart_turn) -> None:

@@ -92,3 +92,11 @@ def test_a_turn_holds_its_pauses_and_begins_anew_when_the_agent_was_heard_or_aft
     told((450, 3000), (20, 0), hearing=hearing)  # 9 s more
     assert hearing.turn(18_600_000).call_time_us(0) == 10_700_000
     assert hearing.turn(18_600_000).duration_ms == 8000
+
+
+def test_in_noise_a_clip_goes_on_further_behind_its_last_speech_sample() -> None:
+    """The word's soft end lies in the noise there, and may still be heard by the recognizer."""
+    events = told(*[(5, peak) for peak in (700, 450, 900, 600) * 5], (30, 3000), *[(5, 600)] * 20)
+    ended = next(one for one in events if isinstance(one, Ended))
+    assert abs(ended.ended_us - 2_600_000) <= 30_000
+    assert abs(ended.segment.end_us - ended.ended_us - 320_000) <= 20_000

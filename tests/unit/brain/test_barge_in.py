@@ -4,7 +4,9 @@ import pytest
 
 from services.brain.barge_in import OverAgent, interrupts, surely_interrupts
 from services.brain.question import Expected
+from services.brain.turn_events import Ignored, Partial, Pause, Played, Resume, StopSpeaking, Transcript
 from services.brain.turn_profile import PROFILES, Situation
+from tests.unit.brain.turn_tables import ANSWER, GREETING, QUESTION, Row, a_machine, play, respond, start, stop
 
 
 def stops(
@@ -31,7 +33,9 @@ def stops(
         ("", 0.9, 400, False),
     ],
 )
-def test_a_short_word_heard_badly_is_no_interruption(text: str, confidence: float, speech_ms: int, stopped: bool) -> None:
+def test_a_short_word_heard_badly_is_no_interruption(
+    text: str, confidence: float, speech_ms: int, stopped: bool
+) -> None:
     assert stops(text, confidence, speech_ms) is stopped
 
 
@@ -40,8 +44,17 @@ def test_an_answer_to_the_question_counts_however_short() -> None:
     assert not stops("Ten.", 0.5, 300)
 
 
-def test_who_goes_on_while_the_agent_thinks_has_not_finished() -> None:
-    assert stops("Garry.", 0.5, 300, Situation.THINKING)
+def test_a_short_word_heard_badly_goes_on_with_a_turn_whose_answer_is_not_heard_yet() -> None:
+    play(
+        a_machine(),
+        [
+            *GREETING,
+            *QUESTION,
+            (4560, start(4555, 2), []),
+            (4900, stop(4800, 2), []),
+            (5000, Transcript(2, "Today.", 0.45), [StopSpeaking()]),
+        ],
+    )
 
 
 def test_words_so_far_must_be_clear_or_more_than_two() -> None:
@@ -56,3 +69,31 @@ def test_words_so_far_must_be_clear_or_more_than_two() -> None:
 
 def test_a_text_that_must_be_heard_is_not_interrupted() -> None:
     assert not stops("Stop.", 0.9, 500, Situation.LEGAL_TEXT)
+
+
+def test_a_drawn_out_yeah_is_no_interruption_yet() -> None:
+    """Noise behind it keeps the utterance open."""
+    yeah: list[Row] = [
+        *GREETING,
+        *QUESTION,
+        *ANSWER,
+        (5100, start(5000, 2), [Pause()]),
+        (5600, Partial(2, "Yeah", 0.9), []),
+    ]
+    play(a_machine(), [*yeah, (7300, None, []), (7500, None, [StopSpeaking()])])
+    play(a_machine(), [*yeah, (6100, Partial(2, "Yeah, but when", 0.9), [StopSpeaking()])])
+
+
+def test_a_word_that_was_heard_badly_is_answered_behind_the_agents_speech() -> None:
+    play(
+        a_machine(),
+        [
+            *GREETING,
+            *QUESTION,
+            *ANSWER,
+            (5100, start(5000, 2), [Pause()]),
+            (5600, stop(5400, 2), []),
+            (5700, Transcript(2, "Garry.", 0.5), [Ignored(), Resume()]),
+            (6000, Played(2), [respond("Garry.", 5000, 5400)]),
+        ],
+    )

@@ -187,7 +187,7 @@ def test_pipecat_5240_stall_when_vad_fires_and_asr_is_empty(speech: list[Happeni
 
 def test_pipecat_5240_stall_when_vad_fires_and_asr_is_empty_is_told_to_the_caller() -> None:
     spoken_for_a_second = [(3000, start(2900)), (4000, stop(3900)), (4100, words(""))]
-    assert happen(TurnMachine(), *GREETED, *spoken_for_a_second)[-1:] == [Say.MISSED]
+    assert happen(TurnMachine(), *GREETED, *spoken_for_a_second, until_ms=5500)[-1:] == [Say.MISSED]
 
 
 def test_pipecat_5240_stall_when_vad_fires_and_asr_is_empty_after_words() -> None:

@@ -27,6 +27,10 @@ def test_quick_callers_are_answered_sooner_within_bounds() -> None:
     assert after(*[200] * 16).shift_ms() == -40
 
 
+def test_a_few_short_pauses_hurry_nobody() -> None:
+    assert after(300, 300, 300).shift_ms() == 0
+
+
 def test_one_long_pause_moves_little() -> None:
     """Somebody looked for a card once."""
     assert after(2500).shift_ms() <= 200

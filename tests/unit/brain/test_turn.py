@@ -95,7 +95,10 @@ def test_silence_that_ends_a_turn(text: str, silence_ms: int) -> None:
 
 def test_speech_without_words_is_answered() -> None:
     """pipecat#5240: VAD fires and ASR is empty."""
-    play(a_machine(), [*GREETING, (3000, start(2900), []), (4200, stop(3500), []), (4300, words(""), [Say.MISSED])])
+    heard = [*GREETING, (3000, start(2900), []), (4200, stop(3500), []), (4300, words(""), [])]
+    play(a_machine(), [*heard, (4600, None, [Say.MISSED])])
+    on = [(4400, start(4350, 2), []), (5200, stop(5000, 2), []), (5300, words("What are your opening hours?", 2), [])]
+    play(a_machine(), [*heard, *on, (5600, None, [respond("What are your opening hours?", 2900, 5000)])])
 
 
 def test_a_cough_is_not_answered() -> None:
