@@ -12,7 +12,7 @@ from services.gateway.capture.mask import masked
 from services.gateway.rate_limit import SourceLimit
 from services.gateway.resolver import Resolver
 from services.gateway.settings import GatewaySettings
-from services.gateway.sip.events import CallEnded, Event, LookUp, Output, RequestAnswered
+from services.gateway.sip.events import CallEnded, EndReason, Event, LookUp, Output, RequestAnswered
 from services.gateway.sip.inspection import Fields
 from services.gateway.sip.message import Response
 from services.gateway.sip.outgoing import Way
@@ -198,10 +198,10 @@ class Signalling:
 
 
 def _ends_first(outputs: Iterable[Output]) -> Iterable[Output]:
-    """Where a call ends, what is sent goes last: whoever reads the 200 to its BYE may call again at once, at another
-    worker, and finds the slot free."""
+    """Where the other side hangs up, what is sent goes last: whoever reads the 200 to its BYE may call again at once,
+    at another worker, and finds the slot free."""
     every = list(outputs)
-    if any(isinstance(one, CallEnded) for one in every):
+    if any(isinstance(one, CallEnded) and one.reason is EndReason.REMOTE_BYE for one in every):
         every.sort(key=lambda one: isinstance(one, Send))
     return every
 
