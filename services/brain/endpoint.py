@@ -1,5 +1,6 @@
 """Has the caller finished? What the words, the question asked, the sound and the caller's own pauses say about it."""
 
+import re
 from dataclasses import dataclass
 
 from services.brain.completeness import Completeness, closes, completeness
@@ -69,6 +70,14 @@ _ONE_NAME = _Silence(1060, 1080, 1150)
 _SURELY_GOES_ON, _SURELY_MS = 0.05, 1080
 
 
+# "No, that's all." Thanks and a goodbye follow as a rule, and nothing is in a hurry any more.
+_DONE = re.compile(
+    r"\b(?:that(?:'s| is| was| will be|'ll be) (?:all|it|everything)|nothing else|das (?:ist|war'?s?) alles|c'est tout"
+    r"|eso es todo|è tutto|dat is alles|é (?:só isso|tudo))\W*$",
+    re.IGNORECASE,
+)
+
+
 def silence_needed_ms(evidence: Evidence) -> int:
     """Silence after the last speech sample that ends the turn, ms; from 280 to 1500."""
     words = completeness(evidence.text, evidence.expected, evidence.language, evidence.digits)
@@ -92,6 +101,8 @@ def _silence(words: Completeness, evidence: Evidence) -> _Silence:
             return _BADLY
         if 0 < evidence.confidence < _HEARD_WELL:
             return _SILENCE[Completeness.MAY_GO_ON]
+    if words in (Completeness.ANSWERED, Completeness.FINISHED) and _DONE.search(evidence.text):
+        return _STATED
     if words is Completeness.FINISHED and evidence.expected is Expected.ANYTHING and not closes(evidence.text):
         return _STATED
     return _SILENCE[words]

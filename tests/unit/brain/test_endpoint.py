@@ -124,3 +124,12 @@ def test_bounds(
 @given(st.text(max_size=40), st.sampled_from(list(Expected)), st.floats(0, 1), st.floats(0, 1))
 def test_a_sound_that_is_more_over_never_waits_longer(text: str, expected: Expected, one: float, other: float) -> None:
     assert needed(text, expected, max(one, other)) <= needed(text, expected, min(one, other))
+
+
+@pytest.mark.parametrize(
+    ("text", "at_least", "at_most"),
+    [("No, that's all.", 600, 700), ("No, that's all. Thank you, goodbye.", 280, 400), ("Das ist alles.", 600, 700)],
+)
+def test_who_is_done_is_given_time_to_say_goodbye(text: str, at_least: int, at_most: int) -> None:
+    evidence = Evidence(text, Expected.YES_OR_NO, 0.9, Pauses())
+    assert at_least <= silence_needed_ms(evidence) <= at_most
