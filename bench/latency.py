@@ -113,7 +113,7 @@ def result(levels: list[Level], ready_s: float, rss_mb: dict[str, float]) -> dic
 def _calls_a_core(levels: list[Level]) -> float | None:
     """The most calls at a time that were held, p95 at most 1.5 s and none failed, by the cores of the machine."""
     held = [one.calls for one in levels if not one.failed and (callreport.latencies(one.turns)["p95"] or 1e9) <= 1500]
-    return max(held) / len(os.sched_getaffinity(0)) if held else None
+    return max(held) / machine()["cores"] if held else None
 
 
 def _parts(turns: list[ReportTurn]) -> dict[str, float]:

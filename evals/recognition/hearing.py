@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.asr.endpointer import Endpointer
 from services.asr.hearing import Ended, Heard, Hearing, PerhapsEnded
 from services.asr.partials import covers
 from services.asr.segment import Segment
@@ -44,7 +43,7 @@ class Ear:
     def hear(self, samples: NDArray[np.int16], rate_hz: int) -> Outcome:
         """What is said in a recording, at 8 or 16 kHz. What does not fill a last frame is left out."""
         began = time.process_time()
-        hearing = Hearing(rate_hz, Vad(self._vad, rate_hz), self._endpointer(rate_hz))
+        hearing = Hearing.of(self._settings, rate_hz, Vad(self._vad, rate_hz))
         texts: list[str] = []
         passes = 0
         early: tuple[Segment, Transcript] | None = None
@@ -75,15 +74,3 @@ class Ear:
 
     def _pass(self, segment: Segment) -> Transcript:
         return self._whisper.transcribe(segment.samples, segment.sample_rate_hz, LANGUAGE)
-
-    def _endpointer(self, rate_hz: int) -> Endpointer:
-        settings = self._settings
-        return Endpointer(
-            rate_hz,
-            on_probability=settings.speech_probability,
-            off_probability=settings.silence_probability,
-            min_speech_ms=settings.min_speech_ms,
-            min_silence_ms=settings.min_silence_ms,
-            lull_ms=settings.head_start_ms,
-            max_utterance_ms=settings.max_utterance_ms,
-        )

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.asr.endpointer import Endpointer
 from services.asr.hearing import Began, Ended, Hearing, PerhapsEnded, VoiceActivity
-from services.asr.partials import COVERS_US, Partials, covers
+from services.asr.partials import Partials, covers
 from services.asr.segment import Segment
 from services.asr.settings import AsrSettings
+from services.asr.silences import Silences
 from services.brain.turn_events import EndLikely, Event, Partial, SpeechStarted, SpeechStopped, Transcript
 from services.common.media.frame import AudioFrame
-
-SAME_END_US = 15_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +77,12 @@ class Recognition:
     _hearing: Hearing = field(init=False)
     _partials: Partials = field(init=False)
     _early: _Pass | None = None
-    _judged_us: int = -1
+    _silences: Silences = field(default_factory=Silences)
     _last_final_us: int = 0
 
     def __post_init__(self) -> None:
         settings = self.settings
-        endpointer = Endpointer(
-            self.rate_hz,
-            on_probability=settings.speech_probability,
-            off_probability=settings.silence_probability,
-            min_speech_ms=settings.min_speech_ms,
-            min_silence_ms=settings.min_silence_ms,
-            lull_ms=settings.head_start_ms,
-            max_utterance_ms=settings.max_utterance_ms,
-        )
-        self._hearing = Hearing(self.rate_hz, self.vad, endpointer)
+        self._hearing = Hearing.of(settings, self.rate_hz, self.vad)
         self._partials = Partials(settings.partials, settings.partial_every_ms)
         self.workers = Workers([0] * settings.passes_at_once)
         self._judging = Workers([0])
@@ -110,7 +99,7 @@ class Recognition:
             match event:
                 case Began(utterance, call_time_us):
                     self._partials.began(call_time_us)
-                    self._judged_us = -1
+                    self._silences.over()
                     self._tell(now_us, SpeechStarted(utterance, call_time_us))
                 case PerhapsEnded(utterance, call_time_us, segment):
                     self._judge(utterance, call_time_us, now_us)
@@ -160,11 +149,10 @@ class Recognition:
         return True
 
     def _judge(self, utterance: int, call_time_us: int, now_us: int) -> None:
-        silent = self._hearing.heard_to_us - call_time_us >= COVERS_US
-        if self.judge is None or not silent or 0 <= call_time_us - self._judged_us <= SAME_END_US:
+        if self.judge is None or not self._silences.due(call_time_us, self._hearing.heard_to_us):
             return
         probability, took_us = self.judge(self._hearing.turn(call_time_us))
-        self._judged_us = call_time_us
+        self._silences.judged(call_time_us)
         self._tell(self._judging.take(now_us, took_us), EndLikely(utterance, call_time_us, probability))
 
 

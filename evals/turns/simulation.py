@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from evals.turns.recognition import Judges, Recognition, Recognizes
 from services.asr.settings import AsrSettings
 from services.asr.vad import SileroModel, Vad
-from services.brain.endpoint import expected_answer
 from services.brain.heard import AlignedWord, HeardText
+from services.brain.question import expected_answer
 from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
     Audible,

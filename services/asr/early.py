@@ -28,7 +28,7 @@ class EarlyPasses:
     def ask(self, kind: Kind, utterance: int, clip: Segment, language: str, prompt: str) -> bool:
         """A pass over the utterance so far, if a worker is idle. The one before it is dropped. Was it asked for?"""
         self.drop()
-        self._latest = self._passes.ask_early(kind, clip, language, prompt) if self._passes.idle else None
+        self._latest = self._passes.ask_if_idle(clip, language, prompt, kind)
         if self._latest is None:
             return False
         self._watching = asyncio.create_task(self._watch(self._latest, utterance))

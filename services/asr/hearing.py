@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from services.asr.endpointer import Endpointer, Event, Lull, SpeechBegan, SpeechEnded
 from services.asr.segment import AudioRing, Segment
+from services.asr.settings import AsrSettings
 from services.common.media.frame import FRAME_US, AudioFrame
 
 PRE_ROLL_US = 300_000
@@ -77,6 +78,20 @@ class Hearing:
         self._started_us = 0
         self._turn_from_us: int | None = None
         self.heard_to_us = 0
+
+    @classmethod
+    def of(cls, settings: AsrSettings, sample_rate_hz: int, vad: VoiceActivity) -> "Hearing":
+        """With the endpointer that the settings ask for."""
+        endpointer = Endpointer(
+            sample_rate_hz,
+            on_probability=settings.speech_probability,
+            off_probability=settings.silence_probability,
+            min_speech_ms=settings.min_speech_ms,
+            min_silence_ms=settings.min_silence_ms,
+            lull_ms=settings.head_start_ms,
+            max_utterance_ms=settings.max_utterance_ms,
+        )
+        return cls(sample_rate_hz, vad, endpointer)
 
     @property
     def speaking(self) -> bool:

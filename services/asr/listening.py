@@ -11,14 +11,14 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
 from services.asr.early import EarlyPasses
-from services.asr.endpointer import Endpointer
 from services.asr.hearing import Began, Ended, Heard, Hearing, PerhapsEnded
-from services.asr.partials import COVERS_US, Partials
+from services.asr.partials import Partials
 from services.asr.passes import CallPasses, Outcome, Pass, Passes
 from services.asr.replay import replay
 from services.asr.schedule import Kind
 from services.asr.segment import Intake, Segment
 from services.asr.settings import AsrSettings
+from services.asr.silences import Silences
 from services.asr.turn_end import Judged, TurnEnds
 from services.asr.vad import SileroModel, Vad
 from services.asr.whisper import NOTHING
@@ -31,8 +31,6 @@ from services.common.telemetry.trace import tracer
 from tandem.v1 import asr_pb2
 
 LAPSE_EVERY_S = 0.1
-SAME_END_US = 15_000
-"""Two findings of the last speech sample this close are the same: the level they are judged by moves a little."""
 CURRENT_US = 500_000
 """Audio further back is being caught up with: its partials would say what nobody can act upon."""
 
@@ -80,20 +78,11 @@ class Listening:
         self._clock = clock
         self._call_clock = CallClock()
         self._intake = Intake(start.from_sequence)
-        endpointer = Endpointer(
-            self._rate,
-            on_probability=settings.speech_probability,
-            off_probability=settings.silence_probability,
-            min_speech_ms=settings.min_speech_ms,
-            min_silence_ms=settings.min_silence_ms,
-            lull_ms=settings.head_start_ms,
-            max_utterance_ms=settings.max_utterance_ms,
-        )
-        self._hearing = Hearing(self._rate, Vad(vad, self._rate), endpointer)
+        self._hearing = Hearing.of(settings, self._rate, Vad(vad, self._rate))
         self._early = EarlyPasses(passes, self._partial)
         self._partials = Partials(settings.partials, settings.partial_every_ms)
         self._turn_ends = turn_ends
-        self._judged_us = -1
+        self._silences = Silences()
         self._due: asyncio.Queue[_Due] = asyncio.Queue()
         self._replaying: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -201,7 +190,7 @@ class Listening:
             match event:
                 case Began(utterance, call_time_us):
                     self._partials.began(call_time_us)
-                    self._judged_us = -1
+                    self._silences.over()
                     started = asr_pb2.SpeechStarted(utterance=utterance, call_time_us=call_time_us)
                     self._tell(asr_pb2.RecognizeResponse(speech_started=started))
                 case PerhapsEnded(utterance, call_time_us, segment):
@@ -250,8 +239,7 @@ class Listening:
 
     def _judge(self, utterance: int, call_time_us: int) -> None:
         """Asks whether the turn is over with the speech sample at call_time_us: once for each silence."""
-        silent = self._hearing.heard_to_us - call_time_us >= COVERS_US
-        if self._turn_ends is None or not silent or abs(call_time_us - self._judged_us) <= SAME_END_US:
+        if self._turn_ends is None or not self._silences.due(call_time_us, self._hearing.heard_to_us):
             return
 
         def tell(judged: Judged) -> None:
@@ -264,7 +252,7 @@ class Listening:
             self._tell(asr_pb2.RecognizeResponse(turn_end=turn_end))
 
         if self._turn_ends.ask(self, self._hearing.turn(call_time_us), tell):
-            self._judged_us = call_time_us
+            self._silences.judged(call_time_us)
 
     def _prompt(self) -> str:
         return f"{self._hints} {self._question}".strip() if self._settings.prompt else ""

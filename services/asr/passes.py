@@ -300,14 +300,6 @@ class CallPasses:
         self.recognize = recognize
         self._passes = passes
 
-    @property
-    def idle(self) -> bool:
-        return self._passes.idle
-
-    @property
-    def step(self) -> Step:
-        return self._passes.step
-
     def ask(self, segment: Segment, language: str = "", prompt: str = "") -> Pass:
         """As Passes.ask; `language` only stands in where the call has none of its own."""
         return self._passes.ask(segment, self.language.now or language, prompt, self)

@@ -8,11 +8,11 @@ Source: pipecat-ai/smart-turn, version 3.2 (BSD-2-Clause): Whisper tiny's encode
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import soxr
 from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
+from services.asr.onnx import one_thread_session
 from services.asr.segment import Segment
 
 RATE_HZ = 16_000
@@ -30,12 +30,8 @@ class SmartTurn:
 
     def __init__(self, path: Path) -> None:
         """Raises onnxruntime's errors when the file is no such model."""
-        options = onnxruntime.SessionOptions()
         # Judgements run beside passes that fill the other cores: more threads would only wait for each other.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = one_thread_session(path)
         self._mel = FeatureExtractor(feature_size=BANDS, chunk_length=WINDOW_S)
 
     def __call__(self, clip: Segment) -> float:

@@ -7,8 +7,9 @@ Source: snakers4/silero-vad, version 6 (MIT): 256 samples and a context of 32 at
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+from services.asr.onnx import one_thread_session
 
 WINDOW_MS = 32
 WINDOW_US = WINDOW_MS * 1000
@@ -21,12 +22,8 @@ class SileroModel:
 
     def __init__(self, path: Path) -> None:
         """Raises onnxruntime's errors when the file is no such model."""
-        options = onnxruntime.SessionOptions()
         # A window costs 0.1-0.2 ms: waking a second thread would cost more than it saves.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = one_thread_session(path)
 
     def run(
         self, sound: NDArray[np.float32], state: NDArray[np.float32], sample_rate_hz: NDArray[np.int64]

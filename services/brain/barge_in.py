@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from services.brain.backchannels import is_backchannel, takes_the_turn
-from services.brain.endpoint import words_of
 from services.brain.question import Expected
 from services.brain.slots import Filling, filling
 from services.brain.turn_profile import TurnProfile
+from services.brain.words import words_of
 
 _FEW_WORDS = 2
 

@@ -10,13 +10,13 @@ from services.brain.agent import Agent
 from services.brain.agent_voice import AgentVoice
 from services.brain.company import Company, CompanyEvent, bridge_event
 from services.brain.ears import Ears
-from services.brain.endpoint import expected_answer
 from services.brain.history import History, Message
 from services.brain.impatience import Level
 from services.brain.journal import JournalWriter
 from services.brain.model import call_of
 from services.brain.notices import Notices
 from services.brain.patience import Answer, Patience, profiles_of
+from services.brain.question import expected_answer
 from services.brain.reply import Reply
 from services.brain.script.provider import arguments
 from services.brain.speculation import Speculation

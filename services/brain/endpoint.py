@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 from services.brain.completeness import Completeness, closes, completeness
 from services.brain.pauses import Pauses
-from services.brain.question import Expected, expected_answer
-from services.brain.words import words_of
-
-__all__ = ["Completeness", "Evidence", "Expected", "completeness", "expected_answer", "silence_needed_ms", "words_of"]
+from services.brain.question import Expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,10 @@ class Foresight:
         self.turn = None
         return [Discard()]
 
-    def settle(self, turn: Respond) -> list[Output]:
-        """The turn is over: what was made for another one is dropped."""
-        out = [] if turn == self.turn else self.drop()
-        self.turn, self._begun = None, 0
-        return out
+    def keeps(self, turn: Respond) -> bool:
+        """The turn is over: was an answer made for it? If not, one that was made for another is still to be dropped."""
+        self._begun = 0
+        if turn != self.turn:
+            return False
+        self.turn = None
+        return True

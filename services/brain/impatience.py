@@ -10,8 +10,8 @@ from enum import Enum, auto
 
 from rapidfuzz import fuzz
 
-from services.brain.endpoint import Expected
 from services.brain.impatience_words import spoken, words_for
+from services.brain.question import Expected
 
 
 class Level(Enum):

@@ -3,9 +3,9 @@
 from enum import Enum, auto
 
 from services.brain.agent import Agent
-from services.brain.endpoint import Expected
 from services.brain.fillers import Fillers
 from services.brain.impatience import Impatience, Level
+from services.brain.question import Expected
 from services.brain.script.yesno import read_yes_no
 from services.brain.turn_events import Respond, Say
 from services.brain.turn_profile import PROFILES, Profiles, Situation, with_changes

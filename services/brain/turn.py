@@ -17,11 +17,12 @@ from services.brain import turn_events as ev
 from services.brain.agent_turn import AgentTurn
 from services.brain.backchannels import is_backchannel
 from services.brain.barge_in import OverAgent, intelligible, interrupts, surely_interrupts
-from services.brain.caller_turn import CallerTurn
-from services.brain.endpoint import Evidence, Expected, silence_needed_ms
+from services.brain.caller_turn import CallerTurn, CallerUtterance
+from services.brain.endpoint import Evidence, silence_needed_ms
 from services.brain.foresight import Foresight
 from services.brain.keys import Keys
 from services.brain.pauses import Pauses
+from services.brain.question import Expected
 from services.brain.turn_events import Event, Output, Respond, Say
 from services.brain.turn_profile import PROFILES, Profiles, Situation, TurnProfile
 from services.brain.turn_state import Deadlines, State, Timer
@@ -94,14 +95,9 @@ class TurnMachine:
         match event:
             case ev.SpeechStarted():
                 return self._speech_started(event, now_us)
-            case ev.SpeechStopped():
-                return self._speech_stopped(event, now_us)
-            case ev.Transcript():
-                return self._transcript(event, now_us)
-            case ev.Partial():
-                return self._partial(event, now_us)
-            case ev.EndLikely():
-                return self._end_judged(event, now_us)
+            case ev.SpeechStopped() | ev.Transcript() | ev.Partial() | ev.EndLikely():
+                utterance = self._caller.utterances.get(event.utterance)
+                return self._of_utterance(utterance, event, now_us) if utterance is not None else []
             case ev.Digit():
                 return self._digit(event.digit, now_us)
             case ev.Audible():
@@ -158,25 +154,37 @@ class TurnMachine:
             case State.SPEAKING | State.THINKING:
                 self.state = State.DOUBTING
                 self._deadlines.cancel(Timer.FILLER, Timer.REPLY_OVERDUE)
-                if profile.interruptible:
-                    self._deadlines.set(Timer.BARGE_IN, event.at_us + profile.barge_in_after_ms * 1000)
                 if self._agent.playing and profile.pause_at_speech:
                     self._agent.paused = True
                     out.append(ev.Pause())
             case State.DOUBTING:
                 self._deadlines.cancel(Timer.FINAL_OVERDUE)
-                if profile.interruptible:
-                    self._deadlines.set(Timer.BARGE_IN, event.at_us + profile.barge_in_after_ms * 1000)
             case _:
                 self._deadlines.cancel(Timer.SILENCE, Timer.ENDPOINT, Timer.FINAL_OVERDUE)
                 self.state = State.HEARING
+        if self.state is State.DOUBTING and profile.interruptible:
+            self._deadlines.set(Timer.BARGE_IN, event.at_us + profile.barge_in_after_ms * 1000)
         return out
 
-    def _speech_stopped(self, event: ev.SpeechStopped, now_us: int) -> list[Output]:
-        utterance = self._caller.utterances.get(event.utterance)
-        if utterance is None:
-            return []
-        utterance.stopped_us = event.at_us
+    def _of_utterance(
+        self,
+        utterance: CallerUtterance,
+        event: ev.SpeechStopped | ev.Transcript | ev.Partial | ev.EndLikely,
+        now_us: int,
+    ) -> list[Output]:
+        match event:
+            case ev.SpeechStopped(_, at_us):
+                return self._speech_stopped(utterance, at_us, now_us)
+            case ev.Transcript():
+                return self._transcript(utterance, event, now_us)
+            case ev.Partial():
+                return self._partial(utterance, event, now_us)
+            case ev.EndLikely(_, at_us, probability):
+                utterance.end_judged = (at_us, probability)
+                return self._consider_end(now_us) if self.state is State.ENDPOINTING else []
+
+    def _speech_stopped(self, utterance: CallerUtterance, at_us: int, now_us: int) -> list[Output]:
+        utterance.stopped_us = at_us
         self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
         if self.state is State.DOUBTING:
             self._deadlines.cancel(Timer.BARGE_IN)
@@ -184,10 +192,7 @@ class TurnMachine:
             self.state = State.ENDPOINTING
         return []
 
-    def _transcript(self, event: ev.Transcript, now_us: int) -> list[Output]:
-        utterance = self._caller.utterances.get(event.utterance)
-        if utterance is None:
-            return []
+    def _transcript(self, utterance: CallerUtterance, event: ev.Transcript, now_us: int) -> list[Output]:
         utterance.text, utterance.confidence = self._words(event), event.confidence
         if self.state is State.DOUBTING:
             return self._settle_doubt(now_us)
@@ -195,10 +200,7 @@ class TurnMachine:
             return self._consider_end(now_us)
         return []
 
-    def _partial(self, event: ev.Partial, now_us: int) -> list[Output]:
-        utterance = self._caller.utterances.get(event.utterance)
-        if utterance is None:
-            return []
+    def _partial(self, utterance: CallerUtterance, event: ev.Partial, now_us: int) -> list[Output]:
         utterance.partial = self._words(event)
         said = OverAgent(utterance.partial, event.confidence if self._agent.playing else 1.0)
         if self.state is State.DOUBTING and surely_interrupts(said, self.language, self.profile, self.expected):
@@ -208,12 +210,6 @@ class TurnMachine:
     def _words(self, event: ev.Transcript | ev.Partial) -> str:
         doubt = self.state is State.DOUBTING and self._agent.playing
         return intelligible(event.text, event.confidence, self.profile).strip() if doubt else event.text.strip()
-
-    def _end_judged(self, event: ev.EndLikely, now_us: int) -> list[Output]:
-        utterance = self._caller.utterances.get(event.utterance)
-        if utterance is not None:
-            utterance.end_judged = (event.at_us, event.probability)
-        return self._consider_end(now_us) if utterance and self.state is State.ENDPOINTING else []
 
     def _hearing_lost(self, now_us: int) -> None:
         if self._caller.forget_unknown():
@@ -274,18 +270,12 @@ class TurnMachine:
         text = self._caller.text
         if not text:
             return self._no_words(now_us)
-        probability = self._caller.end_probability
+        caller, digits = self._caller, self._keys.digits
         evidence = Evidence(
-            text,
-            self.expected,
-            probability,
-            self._pauses,
-            self.language,
-            self._keys.digits,
-            self._caller.confidence,
+            text, self.expected, caller.end_probability, self._pauses, self.language, digits, caller.confidence
         )
-        end_us = self._caller.stopped_us + self.silence_needed(evidence) * 1000
-        turn = self._turn_of(f"{text} {self._keys.digits}".rstrip())
+        end_us = caller.stopped_us + self.silence_needed(evidence) * 1000
+        turn = self._turn_of(f"{text} {digits}".rstrip())
         if now_us < end_us:
             self._deadlines.set(Timer.ENDPOINT, end_us)
             if end_us - now_us < _LEAST_FORESIGHT_US:
@@ -330,9 +320,7 @@ class TurnMachine:
         return Respond(f"{before.text} {turn.text}", turn.text, before.started_us, turn.stopped_us, amends=True)
 
     def _respond(self, turn: Respond, now_us: int) -> list[Output]:
-        out = self._foresight.settle(turn)
-        if out:
-            self._agent.ready.clear()
+        out: list[Output] = [] if self._foresight.keeps(turn) else self._discard()
         self._caller.clear()
         self._late = None
         self._keys.clear()

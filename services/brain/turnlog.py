@@ -63,7 +63,6 @@ class TurnLog:
         self._final_received_us = 0
         self._speculations = 0
         self.turns: dict[int, Turn] = {}  # by index, those not finished
-        self.current: Turn | None = None
 
     def resume_behind(self, turns: Iterable[JournalTurn]) -> None:
         """A take-over: turns of which nothing was heard have a number too, but are not in the journal."""
@@ -116,7 +115,6 @@ class TurnLog:
             self._speculations += 1
             span.set_attribute(names.TURN_SPECULATIONS, self._speculations)
         self.turns[entry.index] = turn
-        self.current = turn
         if not speculative:
             self.confirmed(turn, now_us)
         return turn
@@ -148,8 +146,6 @@ class TurnLog:
         else:
             turn.span.set_attribute(names.TURN_OUTCOME, "discarded")
             turn.span.end()
-        if self.current is turn:
-            self.current = None
 
     def _settle_unheard(self, amended: bool) -> None:
         """A turn of whose answer nothing was heard: when the caller merely went on, it never was one of its own."""
@@ -246,8 +242,6 @@ class TurnLog:
     def _finish_when_done(self, turn: Turn) -> None:
         if turn.speculative or turn.replying or turn.open_utterances or self.turns.pop(turn.entry.index, None) is None:
             return
-        if self.current is turn:
-            self.current = None
         if turn.entry.interrupted and turn.entry.caller_text and not turn.marks.heard_us:
             self._settle_unheard(amended=False)
             self._unheard = turn

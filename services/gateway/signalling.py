@@ -12,7 +12,7 @@ from services.gateway.capture.mask import masked
 from services.gateway.rate_limit import SourceLimit
 from services.gateway.resolver import Resolver
 from services.gateway.settings import GatewaySettings
-from services.gateway.sip.events import CallEnded, EndReason, Event, LookUp, Output, RequestAnswered
+from services.gateway.sip.events import Event, LookUp, Output, RequestAnswered
 from services.gateway.sip.inspection import Fields
 from services.gateway.sip.message import Response
 from services.gateway.sip.outgoing import Way
@@ -92,7 +92,7 @@ class Signalling:
     def carry_out(self, outputs: Iterable[Output]) -> None:
         """Does what a command of the user agent asks for."""
         try:
-            for output in _ends_first(outputs):
+            for output in outputs:
                 self._carry_out_one(output)
         finally:
             self._arm()  # the other calls' retransmissions
@@ -195,15 +195,6 @@ class Signalling:
         self._timer_at = deadline
         delay_s = max(deadline - self.now(), 0)
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._expire)
-
-
-def _ends_first(outputs: Iterable[Output]) -> Iterable[Output]:
-    """Where the other side hangs up, what is sent goes last: whoever reads the 200 to its BYE may call again at once,
-    at another worker, and finds the slot free."""
-    every = list(outputs)
-    if any(isinstance(one, CallEnded) and one.reason is EndReason.REMOTE_BYE for one in every):
-        every.sort(key=lambda one: isinstance(one, Send))
-    return every
 
 
 def _server(uri: str) -> str:

@@ -20,8 +20,3 @@ def clean(word: str) -> str:
     word = "".join(c for c in word if c == "°" or unicodedata.category(c) not in _NOT_SAID)
     word = ", ".join(cell for cell in word.split("|") if cell)
     return "" if _RULE.fullmatch(word) else word
-
-
-def cell_ends(word: str) -> bool:
-    """The bar between two cells of a table, alone or at the word's end."""
-    return word.endswith("|")

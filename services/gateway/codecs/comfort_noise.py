@@ -8,7 +8,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-PAYLOAD_TYPE = 13
 CLOCK_HZ = 8000
 LOUDEST_DBOV = -30
 """Louder noise than this comforts nobody: who says so is held to it."""

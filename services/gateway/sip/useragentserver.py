@@ -243,7 +243,10 @@ class UserAgentServer:
         already_ended = call.state is CallState.ENDED
         outputs += self._calls.close(call, now)
         self._calls.forget(call)
-        return outputs if already_ended else [*outputs, CallEnded(call, True, EndReason.REMOTE_BYE, _reason(request))]
+        if already_ended:
+            return outputs
+        # First: whoever reads the 200 may call again at once, also at another worker, and is to find the slot free.
+        return [CallEnded(call, True, EndReason.REMOTE_BYE, _reason(request)), *outputs]
 
     def _cancelled(self, call: Call, request: Request, now: float) -> list[Output]:
         return self._calls.end_early(call, self._calls.final(call, 487), now, EndReason.CANCELLED, _reason(request))

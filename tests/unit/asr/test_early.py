@@ -46,7 +46,9 @@ class FakePasses:
         self.asked: list[FakePass] = []
         self.kinds: list[Kind] = []
 
-    def ask_early(self, kind: Kind, segment: Segment, language: str, prompt: str) -> FakePass:
+    def ask_if_idle(self, segment: Segment, language: str, prompt: str, kind: Kind) -> FakePass | None:
+        if not self.idle:
+            return None
         self.kinds.append(kind)
         self.asked.append(FakePass(segment))
         return self.asked[-1]

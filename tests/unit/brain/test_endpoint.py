@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.brain.endpoint import Evidence, Expected, silence_needed_ms
+from services.brain.endpoint import Evidence, silence_needed_ms
 from services.brain.pauses import Pauses
+from services.brain.question import Expected
 
 
 def needed(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.brain.endpoint import Expected
 from services.brain.impatience import Impatience, Level
 from services.brain.impatience_words import BY_LANGUAGE, spoken
+from services.brain.question import Expected
 
 CALM, IMPATIENT, OFFER = Level.CALM, Level.IMPATIENT, Level.OFFER_PERSON
 ANYTHING = Expected.ANYTHING
