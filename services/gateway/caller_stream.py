@@ -18,6 +18,8 @@ Heard = AudioFrame | Digit
 STALL_US = 100_000
 # A second made up at most for packets known to be lost; beyond it the stream has a hole and says so.
 MAX_CONCEALED_FRAMES = 50
+# Packets that waited for the gap come at once.
+_FOLLOWING_FRAMES = 10
 # No real packet holds more; longer ones are noise. Of 64 kbit/s, the most that a speech codec of ours takes.
 MAX_PAYLOAD_BYTES = 1600
 # What may come at once after a network has stood still; later, twice as much as time goes by.
@@ -201,7 +203,7 @@ class CallerStream:
         if since_us > 0:
             self._credited_us = now_us
             self._credit_us = min(self._credit_us + 2 * since_us, MOST_AHEAD_US)
-        return self._credit_us > 0
+        return self._credit_us > self._window.holding * FRAME_US  # what waits will be heard first
 
     def _extend(self, packet: RtpPacket, out: list[Heard]) -> int | None:
         if packet.ssrc == self._ssrc:
@@ -303,7 +305,8 @@ class CallerStream:
         missing = packets * self._packet_bytes - self._made_up
         self._rest = b""
         frames = round(missing / self._frame_bytes)
-        most = MAX_CONCEALED_FRAMES if self._credit_us > 0 else 0
+        # What follows a gap is not to be dropped for what was made up in it.
+        most = max(min(MAX_CONCEALED_FRAMES, self._credit_us // FRAME_US - _FOLLOWING_FRAMES), 0)
         if frames > most:
             self._flags |= DISCONTINUITY
         if self._held:

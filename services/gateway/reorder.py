@@ -40,8 +40,9 @@ class ReorderWindow(Generic[Item]):
         self._given_up: set[int] = set()
 
     @property
-    def holding(self) -> bool:
-        return bool(self._held)
+    def holding(self) -> int:
+        """Packets that wait for a gap to fill."""
+        return len(self._held)
 
     def passes(self, sequence: int) -> bool:
         """Whether a packet is the next and nothing waits, as with most: it is in its turn and need not be pushed."""

@@ -197,6 +197,24 @@ def test_nobody_is_heard_faster_than_time_goes_by(step: int, payload: bytes) -> 
     assert caller.flooding_packets == before
 
 
+def test_what_follows_a_flood_and_a_gap_is_heard() -> None:
+    """What is made up for the gap does not take the place of the caller, nor of a key."""
+    caller = stream()
+    for n in range(2000):
+        caller.packet(packet(n), n * 100)
+    assert caller.flooding_packets
+    began_ms, dropped = 200 + 400, caller.flooding_packets
+    heard: list[Heard] = []
+    for n in range(30):
+        now_us = (began_ms + 20 * n) * MS
+        heard += caller.packet(packet(4000 + n), now_us)
+        heard += caller.tick(now_us)
+    heard += caller.packet(key(4030, 4030 * 160, end=True), (began_ms + 600) * MS)
+    assert caller.flooding_packets == dropped
+    assert [one.flags for one in frames(heard)][-27:] == [0] * 27
+    assert any(isinstance(one, Digit) for one in heard)
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["packet", "tick"]), st.integers(-4, 6)), max_size=80),
 )

@@ -1,7 +1,7 @@
 """Numbers as trunks write them, to E.164 and back; patterns over numbers."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.gateway.numbers import NumberPattern, NumberPlan
@@ -66,6 +66,8 @@ def test_dialled(plan: NumberPlan, number: str, dialled: str) -> None:
 
 @given(st.from_regex(r"\A\+[1-9][0-9]{9,14}\Z"), st.sampled_from([GERMANY, GERMANY_PLAIN, AMERICA, ITALY]))
 def test_e164_stays_what_it_is_and_comes_back_from_the_wire(number: str, plan: NumberPlan) -> None:
+    # "+49 0..." is no number of the plan: the zero is the prefix, and goes (see test_e164).
+    assume(not number.startswith(f"+{plan.country}0") or plan.national_prefix != "0")
     assert plan.e164(number) == number
     if plan.send_plus:
         assert plan.e164(plan.dialled(number)) == number
