@@ -21,6 +21,7 @@ from services.brain.reply import Reply
 from services.brain.script.provider import arguments
 from services.brain.speculation import Speculation
 from services.brain.surroundings import Surroundings
+from services.brain.tool_calls import ToolCalls
 from services.brain.tools.toolbox import ToolBox
 from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
@@ -62,6 +63,7 @@ from tandem.v1.call_pb2 import CallFacts, CallJournal, CallNotice, CallOutcome, 
 from tandem.v1.tts_pb2 import SynthesizeStart
 
 HANDOVER_SETTLES_S = 3.0
+TOOLS_SETTLE_S = 10.0
 _BE_BRIEF = "The caller is losing patience: answer in one short sentence, without pleasantries."
 
 
@@ -121,7 +123,7 @@ class Conversation:
         )
         self.reply: Reply | None = None
         self._speculation: Speculation | None = None
-        self.tool_tasks: set[asyncio.Task[None]] = set()
+        self.tool_calls = ToolCalls(self)
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
         self._notices = Notices(around.control, facts.call_id, traceparent)
@@ -185,9 +187,8 @@ class Conversation:
         self._ears.close()
         if self.reply is not None:
             self.reply.abandon()
-        if self.tool_tasks:
-            # A tool that was asked for is finished and its result kept, whoever hung up (DESIGN §7).
-            await asyncio.wait(self.tool_tasks, timeout=10)
+        # A tool that was asked for is finished and its result kept, whoever hung up (DESIGN §7).
+        await self.tool_calls.settled(TOOLS_SETTLE_S)
         self.log.finish_all()
         self.journal.journal.outcome = self.outcome
         await self.journal.close()
@@ -299,7 +300,7 @@ class Conversation:
             case Say():
                 self._say(output)
             case Speculate(turn):
-                if not self.tool_tasks:  # their results belong to the conversation, whatever the caller does
+                if not self.tool_calls.under_way:  # their results belong to the conversation, whatever the caller does
                     self._speculation = Speculation(self, turn, now)
             case Discard():
                 if self._speculation is not None:

@@ -3,33 +3,27 @@
 import asyncio
 import contextlib
 import json
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import StatusCode, set_span_in_context, use_span
+from opentelemetry.trace import StatusCode, set_span_in_context
 
 from services.brain.fillers import Kind
 from services.brain.handover import hand_over
 from services.brain.model import ModelCall, ModelFailed, stream_chat
-from services.brain.tools.built_in import END_CALL, TRANSFER_TO_PERSON
+from services.brain.tools.built_in import BUILT_IN_NAMES, END_CALL, TRANSFER_TO_PERSON
 from services.brain.turn_events import Closing, ReplyDone
 from services.brain.turnlog import Turn
 from services.brain.utterance import Utterance
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.common.telemetry.trace import tracer
-from tandem.v1.call_pb2 import CallNotice, JournalTool, ToolState
 
 if TYPE_CHECKING:
     from services.brain.conversation import Conversation
 
 # A model that goes on calling tools without a word is in a loop.
 MODEL_CALLS_A_REPLY = 6
-# Failures after which the business system may have done it all the same.
-UNSURE_CODES = {"timeout", "unreachable", "server_error", "malformed", "too_big"}
-# The journal is safe before a side effect is asked for, as a rule; a caller does not wait longer for a sick NATS.
-JOURNAL_WITHIN_S = 0.3
 
 
 class Reply:
@@ -131,8 +125,7 @@ class Reply:
             self._question = text
 
     async def _answer(self, under_way: Sequence[ModelCall]) -> None:
-        if self._call.tool_tasks:
-            await asyncio.wait(self._call.tool_tasks)
+        await self._call.tool_calls.settled()
         if under_way and await self._run_tools(under_way):
             return
         for _ in range(MODEL_CALLS_A_REPLY):
@@ -201,6 +194,13 @@ class Reply:
 
     async def _run_tools(self, calls: Sequence[ModelCall]) -> bool:
         """True when the reply ends with these."""
+        tools = [call for call in calls if call.name not in BUILT_IN_NAMES]
+        if tools:
+            self._filling = self._call.tool_calls.saying_meanwhile(tools)
+            try:
+                await self._call.tool_calls.carry_out(self.turn, tools)
+            finally:
+                self._filling = ""
         ending = False
         for call in calls:
             if call.name == END_CALL:
@@ -211,61 +211,7 @@ class Reply:
                 ending = True
             elif call.name == TRANSFER_TO_PERSON:
                 ending = await self._transfer(call) or ending
-            else:
-                await self._run_tool(call)
         return ending
-
-    async def _run_tool(self, call: ModelCall) -> None:
-        """The result is kept even when the reply is abandoned meanwhile (agents#3702)."""
-        self._filling = self._call.tools.declaration(call.name).say_while if call.name in self._call.tools else ""
-        self.turn.tool_since_us = self._call.now()
-        task = asyncio.create_task(self._tool(call))
-        self._call.tool_tasks.add(task)
-        task.add_done_callback(self._call.tool_tasks.discard)
-        try:
-            await asyncio.shield(task)
-        finally:
-            self.turn.tool_us += self._call.now() - self.turn.tool_since_us
-            self.turn.tool_since_us = 0
-            self._filling = ""
-
-    async def _tool(self, call: ModelCall) -> None:
-        conversation, journal = self._call, self._call.journal
-        entry = journal.journal.tools.add(
-            idempotency_key=self._key_for(call),
-            name=call.name,
-            arguments_json=call.arguments,
-            state=ToolState.TOOL_STATE_REQUESTED,
-            turn_index=self.turn.entry.index,
-        )
-        number = journal.save()
-        if call.name in conversation.tools and conversation.tools.declaration(call.name).side_effect:
-            await journal.written(number, JOURNAL_WITHIN_S)
-        with use_span(self.turn.span, end_on_exit=False):
-            content, ok = await self._tool_content(call, entry)
-        entry.result_json = content
-        entry.state = ToolState.TOOL_STATE_SUCCEEDED if ok else ToolState.TOOL_STATE_FAILED
-        conversation.history.tool_answered(call.id, content)
-        conversation.save_messages()
-        conversation.notify(CallNotice(tool=entry))
-
-    def _key_for(self, call: ModelCall) -> str:
-        """A new key, or that of the same call if nobody knows whether it was done: "try again" must not book twice."""
-        for entry in reversed(self._call.journal.journal.tools):
-            if (entry.name, entry.arguments_json) == (call.name, call.arguments):
-                failed = entry.state == ToolState.TOOL_STATE_FAILED and _code_of(entry) in UNSURE_CODES
-                # One that was only asked for: the brain before died over it.
-                unsure = failed or entry.state == ToolState.TOOL_STATE_REQUESTED
-                return entry.idempotency_key if unsure else uuid.uuid4().hex
-        return uuid.uuid4().hex
-
-    async def _tool_content(self, call: ModelCall, entry: JournalTool) -> tuple[str, bool]:
-        try:
-            arguments = json.loads(call.arguments or "{}")
-        except json.JSONDecodeError as error:
-            return json.dumps({"ok": False, "code": "invalid_arguments", "error": f"not JSON: {error}"}), False
-        result = await self._call.tools.call(call.name, arguments, entry.idempotency_key)
-        return result.content(), result.ok
 
     async def _transfer(self, call: ModelCall) -> bool:
         """True when a person has the caller."""
@@ -284,7 +230,3 @@ class Reply:
         """The caller must not be moved in the middle of a sentence."""
         for utterance in (*self._utterances, *self._fillers):
             await utterance.closed.wait()
-
-
-def _code_of(entry: JournalTool) -> str:
-    return str(json.loads(entry.result_json or "{}").get("code", ""))

@@ -1,0 +1,89 @@
+"""What was already asked of tools in this call, so that nothing is done twice (DESIGN §7). Pure, over the journal."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from services.brain.model import ModelCall
+from tandem.v1.call_pb2 import JournalTool, ToolState
+
+# Failures after which the business system may have done it all the same.
+UNSURE_CODES = frozenset({"timeout", "unreachable", "server_error", "malformed", "too_big"})
+# The system could not be asked at all.
+OUT_OF_REACH_CODES = UNSURE_CODES | {"busy", "unavailable"}
+_KEYS = uuid.UUID("b0b5a9a8-6e0c-4f0e-9d53-6f4f2f6f1c6e")  # any: the name space of our keys
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Carry it out, under this key."""
+
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was carried out before: this came of it."""
+
+    entry: JournalTool
+
+
+def what_to_do(
+    call: ModelCall, tools: Sequence[JournalTool], call_id: str, has_side_effect: Callable[[str], bool]
+) -> Do | Done:
+    """What a call that the model asks for comes to, by the `tools` of the call's journal.
+
+    A side effect that succeeded is not repeated while nothing else was done since: models ask again when they were
+    interrupted before they told the caller. After another side effect the same words mean something new (booked,
+    cancelled, booked again).
+    """
+    if has_side_effect(call.name):
+        for entry in reversed(tools):
+            if entry.state == ToolState.TOOL_STATE_SUCCEEDED and has_side_effect(entry.name):
+                if _same(entry, call):
+                    return Done(entry)
+                break
+    return Do(idempotency_key(call, tools, call_id))
+
+
+def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str) -> str:
+    """The same for the same call as long as nobody knows what came of it: "try again" must not book twice.
+
+    It follows from what is known of the call, and not from chance: a brain that takes over finds the same key also
+    where the journal of the one before it was not written in time.
+    """
+    settled, open_key = 0, ""
+    for entry in tools:
+        if not _same(entry, call):
+            continue
+        if entry.state == ToolState.TOOL_STATE_REQUESTED or unsure(entry):
+            open_key = entry.idempotency_key
+        else:
+            settled, open_key = settled + 1, ""
+    return open_key or uuid.uuid5(_KEYS, f"{call_id}/{call.name}/{canonical(call.arguments)}/{settled}").hex
+
+
+def unsure(entry: JournalTool) -> bool:
+    """It failed, and may have been done all the same."""
+    return entry.state == ToolState.TOOL_STATE_FAILED and _code_of(entry) in UNSURE_CODES
+
+
+def canonical(arguments: str) -> str:
+    """JSON as models write it, in one spelling; what is no JSON stays as it is."""
+    try:
+        return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
+    except ValueError:
+        return arguments
+
+
+def _same(entry: JournalTool, call: ModelCall) -> bool:
+    return entry.name == call.name and canonical(entry.arguments_json) == canonical(call.arguments)
+
+
+def _code_of(entry: JournalTool) -> str:
+    try:
+        result = json.loads(entry.result_json or "{}")
+    except ValueError:
+        return ""
+    return str(result.get("code", "")) if isinstance(result, dict) else ""
