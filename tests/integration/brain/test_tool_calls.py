@@ -1,0 +1,222 @@
+"""Tools in a conversation: nothing done twice, no result lost, nobody waits for what never comes."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from services.brain.tools.result import ToolResult
+from services.brain.tools.toolbox import ToolBox
+from tandem.v1.call_pb2 import ToolState
+from tests.integration.brain.test_trouble import calls, says, spoken
+
+
+@dataclass
+class Systems:
+    """What stands behind the tools: `book` and `cancel` change something, `look` does not."""
+
+    asked: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+    answer: Callable[[str, str], Awaitable[ToolResult]] | None = None
+
+    async def call(self, name: str, arguments: dict[str, Any], key: str) -> ToolResult:
+        self.asked.append((name, arguments, key))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            return ToolResult(ok=True, value="done") if self.answer is None else await self.answer(name, key)
+        finally:
+            self.running -= 1
+
+
+@pytest.fixture
+def systems(monkeypatch: pytest.MonkeyPatch) -> Systems:
+    found = Systems()
+    monkeypatch.setattr(ToolBox, "__contains__", lambda _, name: True)
+    monkeypatch.setattr(ToolBox, "call", lambda _, *told: found.call(*told))
+    monkeypatch.setattr(
+        ToolBox,
+        "declaration",
+        lambda _, name: SimpleNamespace(side_effect=name != "look", say_while="", say_failed="Our system is down."),
+    )
+    return found
+
+
+def both(*asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tool calls in one answer of the model."""
+    found = [one["tool_calls"][0] | {"index": at} for at, (one,) in enumerate(asked)]
+    return [{"role": "assistant", "tool_calls": found}]
+
+
+def results(request: dict[str, Any]) -> dict[str, Any]:
+    """What a request to the model tells of tools, by the id of the call."""
+    told = [one for one in request["messages"] if one["role"] == "tool"]
+    return {one["tool_call_id"]: json.loads(one["content"]) for one in told}
+
+
+async def ended(world: Any, caller: Any) -> Any:
+    caller.hang_up()
+    await caller.gone()
+    return await world.journal(caller.call_id)
+
+
+async def test_agents_3702_an_interrupted_booking_is_kept_and_not_made_again(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(name: str, key: str) -> ToolResult:
+        begun.set()
+        await go_on.wait()
+        return ToolResult(ok=True, value="booked for nine")
+
+    systems.answer = slow
+    openai_server.answers += [calls("book", '{"at": "9"}'), calls("book", '{"at":"9"}', "c2"), says("You are booked.")]
+    caller = world.call("tc1")
+    await caller.heard()
+    caller.says(1, "Book me for nine.")
+    await asyncio.wait_for(begun.wait(), 5)
+    caller.says(2, "Hello? Did you book it?")
+    await asyncio.sleep(0.2)
+    go_on.set()
+    await world.until(lambda: "You are booked." in spoken(world))
+    assert len(systems.asked) == 1
+    told = results(openai_server.requests[-1])
+    assert told["c1"]["value"] == told["c2"]["value"] == "booked for nine"
+    assert "nothing was done again" in told["c2"]["note"]
+    journal = await ended(world, caller)
+    assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_SUCCEEDED]
+
+
+async def test_agents_5092_no_call_without_a_result_reaches_the_model(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    """Providers refuse such messages: the second booking was never begun when the caller interrupted."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(name: str, key: str) -> ToolResult:
+        begun.set()
+        await go_on.wait()
+        return ToolResult(ok=True)
+
+    systems.answer = slow
+    openai_server.answers += [both(calls("book", '{"at": "9"}', "a"), calls("cancel", "{}", "b")), says("As you wish.")]
+    caller = world.call("tc2")
+    await caller.heard()
+    caller.says(1, "Book nine and cancel the other.")
+    await asyncio.wait_for(begun.wait(), 5)
+    caller.says(2, "No wait, do not cancel it.")
+    await asyncio.sleep(0.3)
+    go_on.set()
+    await world.until(lambda: "As you wish." in spoken(world))
+    assert [name for name, _, _ in systems.asked] == ["book"]
+    assert set(results(openai_server.requests[-1])) == {"a"}
+    asked = [call["id"] for one in openai_server.requests[-1]["messages"] for call in one.get("tool_calls") or ()]
+    assert asked == ["a"]
+    await ended(world, caller)
+
+
+async def test_agents_6569_a_tool_called_in_mid_sentence_does_not_block_the_call(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    """Interrupted while the model speaks and calls, and the result never comes: the caller is answered."""
+    never = asyncio.Event()
+
+    async def hang(name: str, key: str) -> ToolResult:
+        await asyncio.wait_for(never.wait(), 1)  # the deadline of the tool
+        raise AssertionError
+
+    async def call(name: str, key: str) -> ToolResult:
+        try:
+            return await hang(name, key)
+        except TimeoutError:
+            return ToolResult(ok=False, code="timeout", error="no answer")
+
+    systems.answer = call
+    openai_server.answers += [[*says("Let me see what is free"), *calls("look")], says("We are open until six.")]
+    caller = world.call("tc3")
+    await caller.heard()
+    caller.says(1, "What is free?")
+    await world.until(lambda: len(systems.asked) == 1)
+    caller.says(2, "And until when are you open?")
+    await world.until(lambda: "We are open until six." in spoken(world))
+    told = results(openai_server.requests[-1])["c1"]
+    assert (told["code"], told["say"]) == ("timeout", "Our system is down.")
+    await ended(world, caller)
+
+
+async def test_what_only_looks_goes_side_by_side_and_changes_go_in_turn(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    async def slow(name: str, key: str) -> ToolResult:
+        await asyncio.sleep(0.1)
+        return ToolResult(ok=True)
+
+    systems.answer = slow
+    looks = [calls("look", json.dumps({"day": day}), f"l{day}") for day in range(3)]
+    openai_server.answers += [both(*looks), says("Three days are free.")]
+    caller = world.call("tc4")
+    await caller.heard()
+    caller.says(1, "Which days are free?")
+    await world.until(lambda: "Three days are free." in spoken(world))
+    assert systems.most_running == 3
+    systems.most_running = 0
+    openai_server.answers += [both(calls("cancel", "{}", "x"), calls("book", "{}", "y")), says("Moved.")]
+    await caller.heard(2)
+    caller.says(2, "Move my appointment.")
+    await world.until(lambda: "Moved." in spoken(world))
+    assert systems.most_running == 1
+    assert [name for name, _, _ in systems.asked[3:]] == ["cancel", "book"]
+    await ended(world, caller)
+
+
+async def test_the_same_call_twice_in_one_answer_is_one(world: Any, openai_server: Any, systems: Systems) -> None:
+    openai_server.answers += [both(calls("book", "{}", "x"), calls("book", "{ }", "y")), says("Booked once.")]
+    caller = world.call("tc5")
+    await caller.heard()
+    caller.says(1, "Book it.")
+    await world.until(lambda: "Booked once." in spoken(world))
+    assert len(systems.asked) == 1
+    assert set(results(openai_server.requests[-1])) == {"x", "y"}
+    await ended(world, caller)
+
+
+async def test_try_again_after_a_lost_answer_has_the_same_key(world: Any, openai_server: Any, systems: Systems) -> None:
+    answers = [ToolResult(ok=False, code="timeout", error="no answer"), ToolResult(ok=True, value="booked")]
+
+    async def answer(name: str, key: str) -> ToolResult:
+        return answers.pop(0)
+
+    systems.answer = answer
+    openai_server.answers += [calls("book"), says("That did not work."), calls("book", "{}", "c2"), says("Booked.")]
+    caller = world.call("tc6")
+    await caller.heard()
+    caller.says(1, "Book it.")
+    await world.until(lambda: "That did not work." in spoken(world))
+    await caller.heard(2)
+    caller.says(2, "Try again.")
+    await world.until(lambda: "Booked." in spoken(world))
+    first, second = (key for _, _, key in systems.asked)
+    assert first == second
+    await ended(world, caller)
+
+
+async def test_a_caller_who_hangs_up_loses_no_booking(world: Any, openai_server: Any, systems: Systems) -> None:
+    async def slow(name: str, key: str) -> ToolResult:
+        await asyncio.sleep(0.3)
+        return ToolResult(ok=True, value="booked")
+
+    systems.answer = slow
+    openai_server.answers.append(calls("book"))
+    caller = world.call("tc7")
+    await caller.heard()
+    caller.says(1, "Book it.")
+    await world.until(lambda: len(systems.asked) == 1)
+    journal = await ended(world, caller)
+    assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_SUCCEEDED]
+    assert "booked" in journal.messages_json
