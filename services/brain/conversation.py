@@ -161,9 +161,11 @@ class Conversation:
         self.history = History(self._system, json.loads(journal.messages_json or "[]"))
         self.log.resume_behind(journal.turns)
         self._ears.open(max((turn.caller_stopped_us for turn in journal.turns), default=0))
+        self.tool_calls.resume()
         if self.history.awaits_answer():
             self.feed(ReplyBegan())
-            under_way = [call_of(message) for message in self.history.calls_under_way()]
+            asked = [call_of(message) for message in self.history.calls_under_way()]
+            under_way = [call for call in asked if not self.tool_calls.is_under_way(call)]
             self._start_reply(self.log.begin(None, self.now())).answer(under_way)
         elif not journal.turns:
             self._speak_unasked(self.agent.greeting, Situation.GREETING)

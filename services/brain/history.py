@@ -67,6 +67,10 @@ class History:
                 return list(waiting.values())
         return []
 
+    def calls_without_result(self) -> list[Message]:
+        """All of them, also where the caller has spoken since."""
+        return [call for _, waiting in self._open_calls() for call in waiting.values()]
+
     def _open_calls(self) -> Iterator[tuple[int, dict[str, Message]]]:
         """Where calls without a result stand, and these by id. Results stand right behind their calls."""
         for at, message in enumerate(self._messages):

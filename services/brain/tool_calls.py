@@ -1,6 +1,7 @@
 """The tools that a model asks for: carried out once each, journalled before and after, side by side where they may."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Sequence
@@ -8,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import use_span
 
-from services.brain.model import ModelCall
-from services.brain.tool_ledger import OUT_OF_REACH_CODES, Done, canonical, what_to_do
+from services.brain.model import ModelCall, call_of
+from services.brain.tool_ledger import OUT_OF_REACH_CODES, Done, canonical, same, what_to_do
 from services.brain.turnlog import Turn
 from tandem.v1.call_pb2 import CallNotice, JournalTool, ToolState
 
@@ -64,7 +65,21 @@ class ToolCalls:
     def _side_effect(self, name: str) -> bool:
         return name in self._call.tools and self._call.tools.declaration(name).side_effect
 
-    def _begin(self, turn: Turn, call: ModelCall) -> asyncio.Task[None]:
+    def resume(self) -> None:
+        """What the brain before had asked for when it died is asked for again: nobody knows what came of it."""
+        waiting = [call_of(message) for message in self._call.history.calls_without_result()]
+        for entry in list(self._call.journal.journal.tools):
+            if entry.state != ToolState.TOOL_STATE_REQUESTED:
+                continue
+            call = next((one for one in waiting if same(entry, one)), None)
+            if call is not None:
+                waiting.remove(call)
+            self._begin(None, call or ModelCall("", entry.name, entry.arguments_json))
+
+    def is_under_way(self, call: ModelCall) -> bool:
+        return call in self._running.values()
+
+    def _begin(self, turn: Turn | None, call: ModelCall) -> asyncio.Task[None]:
         task = asyncio.create_task(self._carry_out(turn, call, self._twin(call)))
         self._running[task] = call
         task.add_done_callback(self._running.pop)
@@ -77,7 +92,7 @@ class ToolCalls:
                 return task
         return None
 
-    async def _carry_out(self, turn: Turn, call: ModelCall, twin: asyncio.Task[None] | None) -> None:
+    async def _carry_out(self, turn: Turn | None, call: ModelCall, twin: asyncio.Task[None] | None) -> None:
         if twin is not None:
             await asyncio.wait({twin})
         journal = self._call.journal
@@ -86,17 +101,17 @@ class ToolCalls:
         if isinstance(todo, Done):
             self._answer(call, _repeated(todo.entry))
             return
-        entry = journal.journal.tools.add(
+        entry = todo.entry or journal.journal.tools.add(
             idempotency_key=todo.idempotency_key,
             name=call.name,
             arguments_json=call.arguments,
             state=ToolState.TOOL_STATE_REQUESTED,
-            turn_index=turn.entry.index,
+            turn_index=0 if turn is None else turn.entry.index,
         )
         number = journal.save()
         if self._side_effect(call.name):
             await journal.written(number, JOURNAL_WITHIN_S)
-        with use_span(turn.span, end_on_exit=False):
+        with contextlib.nullcontext() if turn is None else use_span(turn.span, end_on_exit=False):
             content, ok = await self._content(call, entry)
         entry.result_json = content
         entry.state = ToolState.TOOL_STATE_SUCCEEDED if ok else ToolState.TOOL_STATE_FAILED
@@ -104,7 +119,8 @@ class ToolCalls:
         self._call.notify(CallNotice(tool=entry))
 
     def _answer(self, call: ModelCall, content: str) -> None:
-        self._call.history.tool_answered(call.id, content)
+        if call.id:
+            self._call.history.tool_answered(call.id, content)
         self._call.save_messages()
 
     async def _content(self, call: ModelCall, entry: JournalTool) -> tuple[str, bool]:

@@ -10,16 +10,19 @@ from tandem.v1.call_pb2 import JournalTool, ToolState
 
 # Failures after which the business system may have done it all the same.
 UNSURE_CODES = frozenset({"timeout", "unreachable", "server_error", "malformed", "too_big"})
-# The system could not be asked at all.
+# Failures that never left this machine: they prove nothing of what was asked before.
+_NEVER_ASKED_CODES = frozenset({"busy", "unavailable", "invalid_arguments", "unknown_tool"})
+# The system could not be asked, or did not answer.
 OUT_OF_REACH_CODES = UNSURE_CODES | {"busy", "unavailable"}
 _KEYS = uuid.UUID("b0b5a9a8-6e0c-4f0e-9d53-6f4f2f6f1c6e")  # any: the name space of our keys
 
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Carry it out, under this key."""
+    """Carry it out, under this key. `entry`: it was asked for before, by a brain that is gone."""
 
     idempotency_key: str
+    entry: JournalTool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,12 @@ def what_to_do(
     if has_side_effect(call.name):
         for entry in reversed(tools):
             if entry.state == ToolState.TOOL_STATE_SUCCEEDED and has_side_effect(entry.name):
-                if _same(entry, call):
+                if same(entry, call):
                     return Done(entry)
                 break
-    return Do(idempotency_key(call, tools, call_id))
+    key = idempotency_key(call, tools, call_id)
+    asked = (one for one in tools if one.state == ToolState.TOOL_STATE_REQUESTED and one.idempotency_key == key)
+    return Do(key, next(asked, None))
 
 
 def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str) -> str:
@@ -55,7 +60,7 @@ def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str)
     """
     settled, open_key = 0, ""
     for entry in tools:
-        if not _same(entry, call):
+        if not same(entry, call) or _code_of(entry) in _NEVER_ASKED_CODES:
             continue
         if entry.state == ToolState.TOOL_STATE_REQUESTED or unsure(entry):
             open_key = entry.idempotency_key
@@ -77,7 +82,8 @@ def canonical(arguments: str) -> str:
         return arguments
 
 
-def _same(entry: JournalTool, call: ModelCall) -> bool:
+def same(entry: JournalTool, call: ModelCall) -> bool:
+    """The entry is of this call, or of one just like it."""
     return entry.name == call.name and canonical(entry.arguments_json) == canonical(call.arguments)
 
 

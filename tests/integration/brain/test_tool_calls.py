@@ -220,3 +220,33 @@ async def test_a_caller_who_hangs_up_loses_no_booking(world: Any, openai_server:
     journal = await ended(world, caller)
     assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_SUCCEEDED]
     assert "booked" in journal.messages_json
+
+
+async def test_a_brain_that_takes_over_learns_what_came_of_a_call_the_caller_spoke_behind(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    hang = asyncio.Event()
+
+    async def first_hangs(name: str, key: str) -> ToolResult:
+        if len(systems.asked) == 1:
+            await hang.wait()
+        return ToolResult(ok=True, value="booked")
+
+    systems.answer = first_hangs
+    openai_server.answers += [calls("book"), says("It is booked.")]
+    first = world.call("tc8")
+    await first.heard()
+    first.says(1, "Book it.")
+    await world.until(lambda: len(systems.asked) == 1)
+    first.says(2, "Are you there?")
+    await asyncio.sleep(0.5)
+    first._events.put_nowait(None)
+    await asyncio.sleep(0.1)
+    second = world.call("tc8")
+    await world.until(lambda: "It is booked." in spoken(world))
+    assert len({key for _, _, key in systems.asked}) == 1
+    told = [one["role"] for one in openai_server.requests[-1]["messages"][-4:]]
+    assert told == ["user", "assistant", "tool", "user"]
+    hang.set()
+    journal = await ended(world, second)
+    assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_SUCCEEDED]

@@ -46,8 +46,15 @@ def test_what_may_have_been_done_is_asked_for_again_under_its_key(code: str) -> 
     assert todo(BOOK, [entry(BOOK, FAILED, "k", code)]) == Do("k")
 
 
-def test_a_dead_brains_request_keeps_its_key() -> None:
-    assert todo(BOOK, [entry(BOOK, REQUESTED, "k")]) == Do("k")
+def test_a_dead_brains_request_keeps_its_key_and_entry() -> None:
+    asked = entry(BOOK, REQUESTED, "k")
+    assert todo(BOOK, [asked]) == Do("k", asked)
+
+
+@pytest.mark.parametrize("code", ["busy", "unavailable", "invalid_arguments", "unknown_tool"])
+def test_a_failure_of_our_own_says_nothing_of_what_was_asked_before(code: str) -> None:
+    assert todo(BOOK, [entry(BOOK, FAILED, "k", "timeout"), entry(BOOK, FAILED, "k", code)]) == Do("k")
+    assert todo(BOOK, [entry(BOOK, FAILED, "x", code)]) == todo(BOOK, [])
 
 
 def test_a_refusal_is_settled() -> None:
