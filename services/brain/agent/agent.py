@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, model_validator
 
 from services.brain.agent.callfacts import call_variables
+from services.brain.agent.deployments import SCRIPT, Degraded, DegradedSentences, Deployment, ladder_of
+from services.brain.agent.guard import ContextBudget, Guard, Limits
+from services.brain.agent.mcpservers import McpServers
+from services.brain.agent.memory import Memory
+from services.brain.agent.part import Part, Sentence
+from services.brain.agent.variables import SPOKEN, ByNumber, ByTrunk, Variables, spoken, variables_of
+from services.brain.flow.declaration import FlowDeclaration, FlowName
 from services.brain.script.reply import check_template, render_prompt, spoken_when
 from services.brain.script.script import Script
-from services.brain.tools.declaration import ToolDeclaration
+from services.brain.tools.declaration import AnyTool, ToolDeclaration
 from services.brain.turn_profile import Situation, TurnProfile
 from services.common.settings import mistake_at
 from tandem.v1.call_pb2 import CallFacts
@@ -58,12 +65,7 @@ def _lasting(fields: dict[str, int]) -> dict[str, int]:
     return fields
 
 
-Sentence = Annotated[str, Field(min_length=1)]
 Said = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^([^/\[\]()]+|/[^/\[\]()]+/)$")]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Prompts(Part):
@@ -124,6 +126,11 @@ class Agent(Part):
     model: str = Field(default="tandem/script", min_length=1)
     # Go to LiteLLM with every call: temperature, max_tokens, api_base ... Never a key: keys come by environment.
     model_options: dict[str, Any] = Field(default_factory=dict)
+    # Instead of `model`: several, best first. What one cannot answer in time, the next does.
+    models: list[Deployment] = Field(default_factory=list, max_length=8)
+    # The script answers when no model does, where the agent has one.
+    degrade_to_script: bool = True
+    degraded: Degraded = DegradedSentences()
     voice: str = ""
     greeting: Sentence
     goodbye: Sentence = "Thank you for calling. Goodbye!"
@@ -132,7 +139,11 @@ class Agent(Part):
     )
     prompts: Prompts
     script: Script | None = None
-    tools: list[ToolDeclaration] = Field(default_factory=list)
+    tools: list[AnyTool] = Field(default_factory=list)
+    # By name; offered to the model as flow_<name>.
+    flows: dict[FlowName, FlowDeclaration] = Field(default_factory=dict)
+    # Servers whose tools it has besides those in `tools`, by a name of its own for each.
+    mcp_servers: McpServers = Field(default_factory=dict, max_length=16)
     # Names and words that recognition should expect.
     hints: list[Sentence] = Field(default_factory=list)
     # How words are said that the voice gets wrong: the word as written, and a spelling that sounds right.
@@ -153,13 +164,33 @@ class Agent(Part):
     # When the model fails: honest, and it asks for another try.
     trouble: Sentence = "I'm sorry, something went wrong on my side. Could you say that again?"
     escalation: Escalation | None = None
-    variables: dict[str, str] = Field(default_factory=dict)
+    # Earlier calls of the same number; off unless it is written.
+    memory: Memory | None = None
+    guard: Guard = Guard()
+    limits: Limits = Limits()
+    context: ContextBudget = ContextBudget()
+    # For {{ name }} in prompts, sentences and script: defaults, and what they are by trunk and by number called.
+    variables: Variables = Field(default_factory=dict)
+    by_trunk: ByTrunk = Field(default_factory=dict)
+    by_number: ByNumber = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_what_its_model_needs(self) -> "Agent":
-        if self.model == "tandem/script" and self.script is None:
-            raise ValueError("model tandem/script needs `script`")
+        if self.models:
+            for other in sorted({"model", "model_options"} & self.model_fields_set):
+                raise mistake_at((other,), f"`models` and `{other}` say the same: keep one of them")
+        if self.script is None:
+            for at, one in enumerate(self.models):
+                if one.scripted:
+                    raise mistake_at(("models", at, "model"), f"model {SCRIPT} needs `script`")
+            if not self.models and self.model == SCRIPT:
+                raise ValueError(f"model {SCRIPT} needs `script`")
         return self
+
+    @cached_property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """The ladder, best first; at least one."""
+        return ladder_of(self.model, self.model_options, self.models, self.script is not None, self.degrade_to_script)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -171,6 +202,17 @@ class Agent(Part):
 
     def tool(self, name: str) -> ToolDeclaration | None:
         return next((tool for tool in self.tools if tool.name == name), None)
+
+    def for_call(self, facts: CallFacts) -> "Agent":
+        """The agent as it is in one call: variables of its trunk and number, put into the sentences.
+
+        Raises jinja2.TemplateError for an unknown name; a loaded agent has none.
+        """
+        values = variables_of(facts, self.variables, self.by_trunk, self.by_number)
+        if not values:
+            return self
+        known = {"agent": self.name, "call": call_variables(facts), **values}
+        return self.model_copy(update={"variables": values, **spoken(self, known, SPOKEN)})
 
     def system_message(self, now: datetime, facts: CallFacts) -> str:
         """The system prompt of a call answered at `now` (aware). Raises jinja2.TemplateError for an unknown name."""

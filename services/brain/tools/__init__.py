@@ -1,1 +1,1 @@
-"""Tools: what the agent can do in the operator's own systems, over HTTP."""
+"""Tools: what the agent can do in the operator's own systems: over HTTP, on MCP servers, in Python."""

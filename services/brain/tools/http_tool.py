@@ -1,140 +1,202 @@
-"""One tool called over HTTP. Nothing that the other side does raises: it all ends in a ToolResult."""
+"""One tool called over HTTP: a plain request or an OpenAPI operation. Nothing that the other side does raises."""
 
 import asyncio
 import json
-import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from time import perf_counter
-from typing import Any
-from urllib.parse import quote
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
-import jsonschema
-from opentelemetry import propagate
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry import propagate, trace
 
-from services.brain.tools.declaration import ToolDeclaration
-from services.brain.tools.result import FailureCode, ToolResult
-from services.common.telemetry import names, trace
+from services.brain.tools.declaration import HttpDeclaration, OpenApiDeclaration
+from services.brain.tools.hostnames import HostNames, is_proxied
+from services.brain.tools.operation import ArgumentUnfit, Operation
+from services.brain.tools.result import ToolResult, failure
+from services.common.telemetry import names
 
-# What a caller can be told fits in a few kilobytes; more is a wrong endpoint or an attack on memory.
-MAX_BODY_BYTES = 64 * 1024
-# Between the two attempts: long enough for a restarting connection, short against a caller's patience.
-RETRY_PAUSE_S = (0.05, 0.15)
+# What a caller can be told fits in a few kilobytes, and a system that returns its whole table is cut short by rule;
+# more than this is a wrong endpoint or an attack on memory. Reading it takes the event loop 2 ms.
+MAX_BODY_BYTES = 256 * 1024
+# A host that swallows packets leaves time for a second attempt.
+CONNECT_SHARE = 0.5
+_LONGEST_RETRY_AFTER_S = 60.0
 
 
-class _TooBig(Exception):
-    pass
+class _Unusable(Exception):
+    """A body that is not read to its end, or can't be unpacked."""
+
+    def __init__(self, code: Literal["too_big", "malformed"], what: str) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+def _too_big() -> _Unusable:
+    return _Unusable("too_big", f"more than {MAX_BODY_BYTES} bytes")
 
 
 @dataclass(frozen=True)
 class HttpTool:
-    """A declaration joined to the client that calls it. `pause` draws the wait before the retry, in seconds."""
+    """A declaration joined to the client that calls it. Satisfies guarded_call.Tool."""
 
-    declaration: ToolDeclaration
+    declaration: HttpDeclaration | OpenApiDeclaration
     client: httpx.AsyncClient
-    pause: Callable[[], float] = lambda: random.uniform(*RETRY_PAUSE_S)
+    names: HostNames | None = None
+    """Looks the host up first; without it, the client alone does."""
 
-    async def call(self, arguments: dict[str, Any], idempotency_key: str = "") -> ToolResult:
-        """Call it, within the declared deadline in all, retry included."""
-        started = perf_counter()
-        name = self.declaration.name
-        with trace.tracer().start_as_current_span(f"{names.TOOL} {name}", kind=SpanKind.CLIENT) as span:
-            span.set_attribute(names.TOOL_NAME, name)
-            span.set_attribute(names.TOOL_SIDE_EFFECT, self.declaration.side_effect)
-            span.set_attribute(names.HTTP_METHOD, self.declaration.method)
-            result = self.refusal(arguments)
-            if result is None:
-                result = await self._within_deadline(arguments, idempotency_key, span)
-            result = replace(result, duration_ms=(perf_counter() - started) * 1000)
-            span.set_attribute(names.TOOL_OK, result.ok)
-            if result.status is not None:
-                span.set_attribute(names.HTTP_STATUS, result.status)
-            if not result.ok:
-                span.set_attribute(names.TOOL_ERROR, result.code)
-                span.set_status(StatusCode.ERROR, result.code)
-            return result
+    @cached_property
+    def operation(self) -> Operation:
+        return self.declaration.operation
 
-    def refusal(self, arguments: dict[str, Any]) -> ToolResult | None:
-        """Why these arguments do not fit the declared schema, or None when they do."""
-        validator = jsonschema.Draft202012Validator(self.declaration.parameters)
-        complaints = sorted(validator.iter_errors(arguments), key=lambda error: error.json_path)
-        if not complaints:
-            return None
-        text = "; ".join(f"{error.json_path}: {error.message}" for error in complaints[:3])
-        return _failure("invalid_arguments", text)
+    @property
+    def other_side(self) -> str:
+        return self.operation.host
 
-    async def _within_deadline(self, arguments: dict[str, Any], key: str, span: Span) -> ToolResult:
-        # A second attempt is safe when it changes nothing, or when the other side can tell it is the same one.
-        may_retry = not self.declaration.side_effect or bool(key)
-        deadline_ms = self.declaration.deadline_ms
+    @cached_property
+    def _looked_up(self) -> str:
+        """The host name to look up, or nothing."""
+        parts = urlsplit(self.operation.url)
+        host = parts.hostname or ""
+        # A host with an argument in it is known only when it is called.
+        return "" if "{" in host or is_proxied(parts.scheme, host) else host
+
+    async def start(self) -> None:
+        """Nothing."""
+
+    async def aclose(self) -> None:
+        """Nothing: the client is shared."""
+
+    async def attempt(self, arguments: dict[str, Any], idempotency_key: str, deadline_s: float) -> ToolResult:
+        """One request. The key goes with what has a side effect, as the header Idempotency-Key."""
+        operation = self.operation
+        trace.get_current_span().set_attribute(names.HTTP_METHOD, operation.method)
         try:
-            async with asyncio.timeout(deadline_ms / 1000):
-                result = await self._attempt(arguments, key)
-                if may_retry and result.code in ("unreachable", "server_error"):
-                    span.set_attribute(names.TOOL_RETRIED, True)
-                    await asyncio.sleep(self.pause())
-                    result = await self._attempt(arguments, key)
-                return result
-        except TimeoutError:
-            return _failure("timeout", f"no answer from {self.declaration.url} within {deadline_ms} ms")
-
-    async def _attempt(self, arguments: dict[str, Any], key: str) -> ToolResult:
-        declaration = self.declaration
-        url = declaration.url
-        rest = dict(arguments)
-        for name in declaration.url_arguments:
-            url = url.replace("{" + name + "}", quote(str(rest.pop(name, "")), safe=""))
-        headers = {"Accept": "application/json"}
-        propagate.inject(headers)
-        if declaration.side_effect and key:
-            headers["Idempotency-Key"] = key
-        in_query = declaration.method in ("GET", "DELETE")
+            request = self._request(arguments, idempotency_key, deadline_s)
+        except ArgumentUnfit as error:
+            return failure("invalid_arguments", str(error))
+        # Addresses may hold what callers said, and keys: errors name the host alone.
+        host = operation.host
+        if self.names is not None and self._looked_up:
+            try:
+                async with asyncio.timeout(deadline_s * CONNECT_SHARE):
+                    await self.names.found(self._looked_up)
+            except (OSError, UnicodeError) as error:  # TimeoutError is one
+                return failure("unreachable", f"{host}: its name is not found: {_why(error)}")
         try:
-            async with self.client.stream(
-                declaration.method,
-                url,
-                params=rest if in_query else None,
-                json=None if in_query else rest,
-                headers=headers,
-                timeout=declaration.deadline_ms / 1000,
-            ) as response:
-                return _result(response.status_code, await _body(response))
-        except _TooBig:
-            return _failure("too_big", f"{url} answered with more than {MAX_BODY_BYTES} bytes")
+            response = await self.client.send(request, stream=True, follow_redirects=False)
+            try:
+                return _result(response, await _body(response))
+            except _Unusable as error:
+                if response.status_code >= 300:  # which says enough
+                    return _result(response, b"")
+                return failure(error.code, f"{host} answered with {error}", unsure=True, status=response.status_code)
+            finally:
+                await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            # Nothing was sent.
+            return failure("unreachable", f"{host}: {_why(error)}")
+        except httpx.PoolTimeout:
+            return failure("busy", f"too many connections to {host}")
         except httpx.TimeoutException:
-            return _failure("timeout", f"no answer from {url} within {declaration.deadline_ms} ms")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return _failure("unreachable", f"{url}: {error or type(error).__name__}")
+            return failure("timeout", f"no answer from {host} within {deadline_s * 1000:.0f} ms", unsure=True)
+        except httpx.HTTPError as error:
+            return failure("unreachable", f"{host}: {_why(error)}", unsure=True)
+
+    def _request(self, arguments: dict[str, Any], key: str, deadline_s: float) -> httpx.Request:
+        """Raises ArgumentUnfit."""
+        built = self.operation.request(arguments)
+        # Uncompressed, so that what comes can be counted: a kilobyte of gzip may hold a megabyte.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", **built.headers}
+        headers |= {name: value.get_secret_value() for name, value in self.declaration.headers.items()}
+        propagate.inject(headers)
+        if self.declaration.side_effect and key:
+            headers["Idempotency-Key"] = key
+        content: bytes | None = None
+        if built.has_body:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(built.json, ensure_ascii=False).encode("utf-8", "replace")
+        timeout = httpx.Timeout(deadline_s, connect=deadline_s * CONNECT_SHARE)
+        try:
+            url = httpx.URL(built.url)
+            if built.query:  # what stands in the address itself stays
+                url = url.copy_with(params=[*url.params.multi_items(), *built.query])
+            return self.client.build_request(built.method, url, headers=headers, content=content, timeout=timeout)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ArgumentUnfit(f"no address comes of these arguments: {error}") from None
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 async def _body(response: httpx.Response) -> bytes:
+    """Raises _Unusable."""
+    encoding = response.headers.get("content-encoding", "identity").lower().strip()
+    if encoding in ("", "identity"):
+        return await _bounded(response.aiter_bytes())
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise _Unusable("malformed", f"a body in the encoding {encoding[:20]}, which was not asked for")
+    packed = await _bounded(response.aiter_raw())
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        body = unpacking.decompress(packed, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        raise _Unusable("malformed", f"a body that is not {encoding}") from None
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_big()
+    return body
+
+
+async def _bounded(parts: Any) -> bytes:
     body = bytearray()
-    async for part in response.aiter_bytes():
+    async for part in parts:
         body += part
         if len(body) > MAX_BODY_BYTES:
-            raise _TooBig
+            raise _too_big()
     return bytes(body)
 
 
-def _result(status: int, body: bytes) -> ToolResult:
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _result(response: httpx.Response, body: bytes) -> ToolResult:
+    status = response.status_code
     value: Any = None
-    if body:
+    if body.strip():
         try:
-            value = json.loads(body)
+            value = json.loads(body, parse_constant=_no_number)
         except (ValueError, RecursionError):
-            if status < 300:
-                return replace(_failure("malformed", f"HTTP {status} with a body that is not JSON"), status=status)
+            if 200 <= status < 300:
+                kind = response.headers.get("content-type", "no content type")[:60]
+                text = f"HTTP {status} with a body that is not JSON ({kind})"
+                return failure("malformed", text, unsure=True, status=status)
     if 200 <= status < 300:
         return ToolResult(ok=True, value=value, status=status)
+    retry_after = _retry_after(response.headers)
+    if status == 429:
+        return ToolResult(
+            ok=False, value=value, error="HTTP 429: too many requests", status=status, code="busy",
+            retry_after_s=retry_after,
+        )  # fmt: skip
     if status >= 500:
-        return replace(_failure("server_error", f"HTTP {status}"), status=status, value=value)
+        return ToolResult(
+            ok=False, value=value, error=f"HTTP {status}", status=status, code="server_error", unsure=True,
+            retry_after_s=retry_after,
+        )  # fmt: skip
+    if 300 <= status < 400:
+        text = f"HTTP {status}: a redirect, which is not followed"
+        return failure("refused", text, unsure=True, status=status)
     told = value.get("error") if isinstance(value, dict) else None
     told = told if isinstance(told, dict) else {}
-    error = str(told.get("message") or f"HTTP {status}")
-    return ToolResult(ok=False, value=value, error=error, status=status, code=str(told.get("code") or "refused"))
+    error = str(told.get("message") or f"HTTP {status}")[:500]
+    return ToolResult(ok=False, value=value, error=error, status=status, code=str(told.get("code") or "refused")[:100])
 
 
-def _failure(code: FailureCode, error: str) -> ToolResult:
-    return ToolResult(ok=False, code=code, error=error)
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """In seconds; its other form, a date, would need the other side's clock."""
+    text = headers.get("retry-after", "").strip()
+    return min(float(text), _LONGEST_RETRY_AFTER_S) if text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -1,0 +1,98 @@
+"""The brain's metrics of its tools. Names are a contract: dashboards and alerts read them, and a test lists them.
+
+`tool` is a tool's name in tools.yaml, `system` what it calls: a bulkhead's name, and so a host unless one was given.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from services.brain.breaker import Breaker, State
+from services.brain.tools.bulkhead import Bulkhead
+from services.brain.tools.result import FAILURE_CODES, ToolResult
+from services.common.telemetry.metrics import REGISTRY, Metric
+
+# A caller bears about 4 s; deadlines go to 60.
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 60.0)
+
+CALLS = Metric(
+    "tandem_brain_tool_calls_total",
+    "counter",
+    "Tool calls by what came of them: ok, a failure code, or `refused` for every code of the system's own.",
+    ("tool", "code"),
+)
+ATTEMPTS = Metric(
+    "tandem_brain_tool_attempts_total", "counter", "How often business systems were asked for it.", ("tool",)
+)
+DURATION = Metric(
+    "tandem_brain_tool_duration_seconds",
+    "histogram",
+    "A whole tool call, with waiting and repetitions.",
+    ("tool",),
+    _SECONDS,
+)
+BREAKER = Metric(
+    "tandem_brain_tool_breaker_state",
+    "gauge",
+    "0: asked as usual. 1: one trial is let through. 2: failed too often, not asked.",
+    ("system", "tool"),
+)
+RUNNING = Metric("tandem_brain_tool_running", "gauge", "Calls that run now.", ("system",))
+WAITING = Metric("tandem_brain_tool_waiting", "gauge", "Calls that wait for a place in the bulkhead now.", ("system",))
+AT_ONCE = Metric("tandem_brain_tool_at_once", "gauge", "Places in the bulkhead.", ("system",))
+METRICS = (CALLS, ATTEMPTS, DURATION, BREAKER, RUNNING, WAITING, AT_ONCE)
+
+_STATES = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
+
+
+class ToolMetrics(Collector):
+    """All of METRICS, of one brain process: on its event loop, where it is also scraped. `close` when it ends."""
+
+    def __init__(
+        self,
+        bulkheads: Callable[[], Iterable[Bulkhead]],
+        breakers: Callable[[], Mapping[tuple[str, str], Breaker]],
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        """`breakers` are by system and tool."""
+        self._bulkheads = bulkheads
+        self._breakers = breakers
+        self._registry = registry
+        self._calls: dict[tuple[str, str], int] = {}
+        self._attempts: dict[tuple[str], int] = {}
+        self._duration = DURATION.histogram()
+        registry.register(self)
+
+    def close(self) -> None:
+        self._registry.unregister(self)
+
+    def called(self, tool: str, result: ToolResult) -> None:
+        """A call is over."""
+        code = "ok" if result.ok else result.code if result.code in FAILURE_CODES else "refused"
+        self._calls[tool, code] = self._calls.get((tool, code), 0) + 1
+        self._attempts[(tool,)] = self._attempts.get((tool,), 0) + result.attempts
+        self._duration.labels(tool).observe(result.duration_ms / 1000)
+
+    def describe(self) -> Iterable[Family]:
+        return [one.family() for one in METRICS]
+
+    def collect(self) -> Iterator[Family]:
+        yield _family(CALLS, self._calls.items())
+        yield _family(ATTEMPTS, self._attempts.items())
+        yield from self._duration.collect()
+        yield _family(BREAKER, ((at, _STATES[one.state]) for at, one in self._breakers().items()))
+        bulkheads = list(self._bulkheads())
+        yield _family(RUNNING, (((one.name,), one.running) for one in bulkheads))
+        yield _family(WAITING, (((one.name,), one.waiting) for one in bulkheads))
+        yield _family(AT_ONCE, (((one.name,), one.at_once) for one in bulkheads))
+
+
+def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
+    family = metric.family()
+    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
