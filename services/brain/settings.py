@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from services.common.settings import ServiceSettings
+from services.common.settings import ServiceSettings, hidden_mistake
 
 
 class BrainSettings(ServiceSettings):
@@ -16,3 +16,22 @@ class BrainSettings(ServiceSettings):
     variables: dict[str, str] = Field(
         default_factory=dict, description="Values for ${NAME} in agent folders, e.g. the business API's address."
     )
+    records_url: str = Field(
+        "",
+        description="Where calls are recorded: postgresql://user:password@host/database, or sqlite:///path/to/file.db "
+        "for brains on one machine. Empty: nowhere; but `tandem up` keeps them in records.db beside the traces, unless "
+        "it is written.",
+    )
+    records_kept_days: int = Field(30, ge=1, le=36_500, description="Older calls are erased from records_url.")
+
+    @field_validator("records_url")
+    @classmethod
+    def _records(cls, text: str) -> str:
+        if text:
+            from services.brain.records.url import engine_url  # SQLAlchemy takes a while: not for who keeps none
+
+            try:
+                engine_url(text)
+            except ValueError as error:
+                raise hidden_mistake(str(error)) from None  # a password stands in it
+        return text
