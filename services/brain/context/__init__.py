@@ -1,0 +1,1 @@
+"""What goes to the model: in which order, how much, and what of the call."""

@@ -1,0 +1,1 @@
+"""What the agent must not be talked into, say, or go on with."""
