@@ -6,8 +6,8 @@ lostinterrupt.send_again()  # before the imports below: they are where a Ctrl-C 
 
 import typer  # noqa: E402
 
-from tandem.commands import models, recordings  # noqa: E402
-from tandem.commands.bridge import bridge, calls, hold, unbridge, whisper  # noqa: E402
+from tandem.commands import agents, calls, models, recordings  # noqa: E402
+from tandem.commands.bridge import bridge, hold, unbridge, whisper  # noqa: E402
 from tandem.commands.call import call  # noqa: E402
 from tandem.commands.checkconfig import check_config  # noqa: E402
 from tandem.commands.dial import dial  # noqa: E402
@@ -28,12 +28,13 @@ app.command()(trace)
 app.command()(sip)
 app.command()(trunks)
 app.command()(dial)
-app.command()(calls)
 app.command()(bridge)
 app.command()(unbridge)
 app.command()(hold)
 app.command()(whisper)
 app.command("check-config")(check_config)
+app.add_typer(agents.app, name="agents")
+app.add_typer(calls.app, name="calls")
 app.add_typer(models.app, name="models")
 app.add_typer(recordings.app, name="recordings")
 

@@ -45,6 +45,7 @@ NATS_DEFAULT_PORT = 4222
 NATS = "nats"
 API = "business-api"
 SETTINGS_FILE = "settings.yaml"
+RECORDS_FILE = "records.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,8 @@ def make_plan(
     brain["variables"] = {**variables, **(brain.get("variables") or {})}
     if "agents_dir" not in brain and (agents := _agents_elsewhere(given.value("brain", "agents_dir"))):
         brain["agents_dir"] = str(agents)
+    # Beside the traces. A brain that is started by itself keeps none: a file in each pod would help nobody.
+    brain.setdefault("records_url", f"sqlite:///{(state / RECORDS_FILE).absolute()}")
     outside = otlp_endpoint or given.common.otlp_endpoint
     # Nobody but our own children speaks to the embedded store: any free port will do.
     otlp = None if outside else f"127.0.0.1:{port_for()}"

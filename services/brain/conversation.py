@@ -2,21 +2,30 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from services.brain.agent import Agent
 from services.brain.agent_voice import AgentVoice
-from services.brain.company import Company, CompanyEvent, bridge_event
+from services.brain.bounds import Bounds
+from services.brain.company import Company, CompanyEvent
+from services.brain.context.model_context import ModelContext
 from services.brain.ears import Ears
+from services.brain.flow_call import FlowCall
+from services.brain.guardrails.call_guard import AgentGuard
+from services.brain.guardrails.limits import Use
 from services.brain.history import History, Message
 from services.brain.impatience import Level
+from services.brain.incoming import Incoming
 from services.brain.journal import JournalWriter
-from services.brain.model import call_of
+from services.brain.model_spans import ModelCost
+from services.brain.models import Models, Usage, call_of
 from services.brain.notices import Notices
 from services.brain.patience import Answer, Patience, profiles_of
 from services.brain.question import expected_answer
+from services.brain.records.event import CallEvents
 from services.brain.reply import Reply
 from services.brain.script.provider import arguments
 from services.brain.speculation import Speculation
@@ -26,16 +35,12 @@ from services.brain.tools.toolbox import ToolBox
 from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
     Closing,
-    Digit,
     Discard,
-    EndLikely,
     HangUp,
     HearingLost,
-    HoldChanged,
     HungUp,
     Ignored,
     Output,
-    Partial,
     Pause,
     Played,
     Release,
@@ -44,11 +49,8 @@ from services.brain.turn_events import (
     Resume,
     Say,
     Speculate,
-    SpeechStarted,
-    SpeechStopped,
     StopSpeaking,
     TakenOver,
-    Transcript,
 )
 from services.brain.turn_profile import Situation
 from services.brain.turn_state import State
@@ -57,7 +59,6 @@ from services.brain.utterance import Utterance
 from services.common.callclock import CallClock
 from services.common.telemetry.trace import context_from_traceparent
 from tandem.v1 import brain_pb2
-from tandem.v1.asr_pb2 import RecognizeResponse, TurnContext
 from tandem.v1.brain_pb2 import CallCommand, CallEvent
 from tandem.v1.call_pb2 import CallFacts, CallJournal, CallNotice, CallOutcome, JournalTurn
 from tandem.v1.tts_pb2 import SynthesizeStart
@@ -79,13 +80,21 @@ class Conversation:
         call_time_us: int,
         traceparent: str,
         send: Callable[[CallCommand], None],
+        models: Models | None = None,
+        guard: AgentGuard | None = None,
     ) -> None:
         self.around = around
+        self.models = models or Models(agent)
+        self.guard = (guard or AgentGuard(agent, os.environ)).of_call(agent)
+        self._bounds = Bounds(self.guard, agent.limits.say_near, self.models.deployments[0].scripted)
+        self._turns = 0
+        self.model_cost = ModelCost()
+        self.said_once: set[str] = set()
         self.agent = agent
         self.tools = tools
         self.facts = facts
         self.traceparent = traceparent
-        self._send = send
+        self.send = send
         self._clock = CallClock()
         self._clock.observe(call_time_us, asyncio.get_running_loop().time())
         language = "en" if agent.language == "auto" else agent.language
@@ -95,15 +104,17 @@ class Conversation:
         # The moment of the answer, so that a brain that takes over dates "tomorrow" from the same day.
         self._answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
         self._system = agent.system_message(self._answered, facts)
+        self.context = ModelContext(agent, facts, self._answered)
         self.history = History(self._system)
         self.log = TurnLog(facts, context_from_traceparent(traceparent), around.record_pii, self._turn_done)
-        self._ears = Ears(
+        self._incoming = Incoming(self)
+        self.ears = Ears(
             around.recognizer,
             facts,
             agent.language,
             agent.hints,
             traceparent,
-            self._take_recognition,
+            self._incoming.of_asr,
             self._deaf,
             self._no_ears,
         )
@@ -124,10 +135,13 @@ class Conversation:
         self.reply: Reply | None = None
         self._speculation: Speculation | None = None
         self.tool_calls = ToolCalls(self)
+        self.flow = FlowCall(self)
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
         self._notices = Notices(around.control, facts.call_id, traceparent)
         self.journal: JournalWriter
+        self._events: CallEvents | None = None
+        self._end_reason = ""
         self.outcome = CallOutcome.CALL_OUTCOME_FAILED
 
     # Life.
@@ -136,16 +150,20 @@ class Conversation:
         """Until the call ends or the stream breaks. `found` is another brain's journal of the same call."""
         journal, revision = found or (CallJournal(facts=self.facts, agent_version=self.agent.version), 0)
         journal.owner_epoch += 1
+        journal.agent_version = self.agent.version
         self.voice.epoch = journal.owner_epoch
         journal.trace_id = self.traceparent.split("-")[1] if self.traceparent else ""
         self.journal = JournalWriter(self.around.journals, journal, revision, self._over.set)
+        if self.around.records is not None:
+            self._events = self.around.records.call(journal, self.agent.memory)
         self.journal.save()
         try:
             self._begin(journal, taken_over=found is not None)
+            remembering = asyncio.create_task(self._remember())
             reading = asyncio.create_task(self._read(events))
             ended = asyncio.create_task(self._over.wait())
             await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, ended):
+            for task in (reading, ended, remembering):
                 task.cancel()
         finally:
             await self._end()
@@ -155,14 +173,20 @@ class Conversation:
     def _begin(self, journal: CallJournal, taken_over: bool) -> None:
         if not taken_over:
             self.notify(CallNotice(started=self.facts))
-            self._ears.open()
+            self.ears.open()
             self._speak_unasked(self.agent.greeting, Situation.GREETING)
             return
         self.history = History(self._system, json.loads(journal.messages_json or "[]"))
         self.log.resume_behind(journal.turns)
-        self._ears.open(max((turn.caller_stopped_us for turn in journal.turns), default=0))
+        self._turns = sum(bool(turn.caller_text) for turn in journal.turns)
+        self.guard.limits.resume(self.use())
+        self.ears.open(max((turn.caller_stopped_us for turn in journal.turns), default=0))
         self.tool_calls.resume()
-        if self.history.awaits_answer():
+        self.flow.restore(journal)
+        if self.flow.active:
+            self.feed(ReplyBegan())
+            self._start_reply(self.log.begin(None, self.now())).in_flow(None)
+        elif self.history.awaits_answer():
             self.feed(ReplyBegan())
             asked = [call_of(message) for message in self.history.calls_under_way()]
             under_way = [call for call in asked if not self.tool_calls.is_under_way(call)]
@@ -172,11 +196,19 @@ class Conversation:
         else:
             self.feed(TakenOver())
 
+    async def _remember(self) -> None:
+        """What earlier calls of the number left: there before the caller has said anything."""
+        if self.around.records is None or self.agent.memory is None:
+            return
+        left = await self.around.records.remembered(self.agent.memory, self.facts, self.agent.zone)
+        if left:
+            self.context = ModelContext(self.agent, self.facts, self._answered, left)
+
     async def _read(self, events: AsyncIterator[CallEvent]) -> None:
         loop = asyncio.get_running_loop()
         async for event in events:
             self._clock.observe(event.call_time_us, loop.time())
-            self._take_event(event)
+            self._incoming.of_gateway(event)
 
     async def _end(self) -> None:
         hung_up = self.outcome != CallOutcome.CALL_OUTCOME_FAILED
@@ -186,11 +218,12 @@ class Conversation:
         self.feed(HungUp())
         if self._timer is not None:
             self._timer.cancel()
-        self._ears.close()
+        self.ears.close()
         if self.reply is not None:
             self.reply.abandon()
         # A tool that was asked for is finished and its result kept, whoever hung up (DESIGN §7).
         await self.tool_calls.settled(TOOLS_SETTLE_S)
+        await self.tool_calls.make_sure(TOOLS_SETTLE_S)
         self.log.finish_all()
         self.journal.journal.outcome = self.outcome
         await self.journal.close()
@@ -198,40 +231,25 @@ class Conversation:
 
     def model_arguments(self) -> dict[str, Any]:
         """What goes to LiteLLM with each call besides messages and tools; made anew, for LiteLLM writes into it."""
-        return {**self.agent.model_options, **arguments(self.agent, self._answered, self.facts.caller_number)}
+        return arguments(self.agent, self._answered, self.facts.caller_number)
+
+    def openai_tools(self) -> list[dict[str, Any]]:
+        """What the model may call now."""
+        return [*self.tools.openai_tools(), *self.flow.openai_tools()]
 
     def now(self) -> int:
         """Call time, µs."""
         return self._clock.at(asyncio.get_running_loop().time())
 
-    # Events in.
+    # The call's ends.
 
-    def _take_event(self, event: CallEvent) -> None:
-        at = event.call_time_us
-        match event.WhichOneof("event"):
-            case "playout_started":
-                self.log.playout_started(event.playout_started, at)
-            case "playout_progress":
-                self.voice.heard(event.playout_progress.utterance_id, event.playout_progress.samples_played)
-            case "playout_finished":
-                done = event.playout_finished
-                self.voice.heard(done.utterance_id, done.samples_played)
-                self.log.playout_finished(done, at)
-                self.patience.agent_fell_silent(at)
-                self.feed(Played(done.utterance_id))
-            case "dtmf":
-                wanted = self.machine.situation is Situation.COLLECTING_DIGITS
-                self.patience.impatience.key_pressed(event.dtmf.digit, wanted, self.now())
-                self.feed(Digit(event.dtmf.digit))
-            case "hold_changed":
-                self.feed(HoldChanged(event.hold_changed.on_hold))
-            case "bridge_changed":
-                self.feed(bridge_event(event.bridge_changed))
-            case "hung_up":
-                if self.outcome == CallOutcome.CALL_OUTCOME_FAILED:
-                    ours, theirs = CallOutcome.CALL_OUTCOME_AGENT_HUNG_UP, CallOutcome.CALL_OUTCOME_CALLER_HUNG_UP
-                    self.outcome = theirs if event.hung_up.by_caller else ours
-                self._over.set()
+    def hung_up(self, told: brain_pb2.HungUp) -> None:
+        """The call is over."""
+        self._end_reason = told.reason
+        if self.outcome == CallOutcome.CALL_OUTCOME_FAILED:
+            ours, theirs = CallOutcome.CALL_OUTCOME_AGENT_HUNG_UP, CallOutcome.CALL_OUTCOME_CALLER_HUNG_UP
+            self.outcome = theirs if told.by_caller else ours
+        self._over.set()
 
     def _deaf(self) -> None:
         self.feed(HearingLost())
@@ -246,30 +264,6 @@ class Conversation:
         else:
             self.feed(Closing())
             reply.say(self.agent.trouble)
-
-    def _take_recognition(self, response: RecognizeResponse) -> None:
-        now = self.now()
-        match response.WhichOneof("response"):
-            case "speech_started":
-                started = response.speech_started
-                # First: an answer that was begun too early gives its turn back, and this speech belongs to it.
-                self.feed(SpeechStarted(started.utterance, started.call_time_us))
-                index, traceparent = self.log.speech_began(started.call_time_us)
-                self._ears.turn_context(TurnContext(turn_index=index, traceparent=traceparent))
-            case "speech_stopped":
-                stopped = response.speech_stopped
-                self.log.speech_stopped(stopped.utterance, stopped.call_time_us + stopped.decided_after_us)
-                self.feed(SpeechStopped(stopped.utterance, stopped.call_time_us))
-            case "final":
-                self.log.transcript(response.final, now)
-                if self.agent.language == "auto" and response.final.language:
-                    self.machine.language = response.final.language
-                self.feed(Transcript(response.final.utterance, response.final.text, response.final.confidence))
-            case "partial":
-                self.feed(Partial(response.partial.utterance, response.partial.text, response.partial.confidence))
-            case "turn_end":
-                end = response.turn_end
-                self.feed(EndLikely(end.utterance, end.call_time_us, end.probability))
 
     # The machine.
 
@@ -286,7 +280,7 @@ class Conversation:
     def _do(self, outputs: list[Output], now: int) -> None:
         for output in outputs:
             self._do_one(output, now)
-        self._ears.agent_speaks(bool(self.machine.playing))
+        self.ears.agent_speaks(bool(self.machine.playing))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -302,7 +296,9 @@ class Conversation:
             case Say():
                 self._say(output)
             case Speculate(turn):
-                if not self.tool_calls.under_way:  # their results belong to the conversation, whatever the caller does
+                if (
+                    not self.tool_calls.under_way and not self.flow.active
+                ):  # their results belong to the conversation, whatever the caller does
                     self._speculation = Speculation(self, turn, now)
             case Discard():
                 if self._speculation is not None:
@@ -321,7 +317,7 @@ class Conversation:
             case Ignored():
                 self.log.ignored()
             case HangUp():
-                self._send(CallCommand(hang_up=brain_pb2.HangUpCall(reason="goodbye", after_playout=True)))
+                self.send(CallCommand(hang_up=brain_pb2.HangUpCall(reason="goodbye", after_playout=True)))
 
     def _stop_speaking(self) -> None:
         if self.voice.audible and self.machine.state in (State.HEARING, State.ENDPOINTING):
@@ -336,30 +332,51 @@ class Conversation:
     # Speaking.
 
     def _respond(self, respond: Respond, now: int) -> None:
-        answer = self.patience.answer(respond, self.machine.expected, now)
+        self._turns += 1
+        wanted = self.patience.answer(respond, self.machine.expected, now)
+        if self.flow.active:  # "yes" is the answer to the flow's own question
+            wanted = Answer.MODEL
+        decision = self._bounds.decide(wanted, self.use())
         speculation, self._speculation = self._speculation, None
-        if speculation is not None and speculation.turn == respond and answer is Answer.MODEL:
+        as_foreseen = decision.answer is Answer.MODEL and not decision.first
+        if speculation is not None and speculation.turn == respond and as_foreseen:
             self.reply = speculation.confirm(now)
             self.save_messages()
             return
         if speculation is not None:
             speculation.discard()
-        self.history.take(respond)
+        shown = self.flow.masked(respond)
+        self.history.take(shown)
         self.save_messages()
-        reply = self._start_reply(self.log.begin(respond, now))
-        if answer is Answer.HAND_OVER:
-            reply.hand_over("The caller lost patience and asked for a person.")
-        elif answer is Answer.OFFER_PERSON and self.agent.escalation is not None:
+        reply = self._start_reply(self.log.begin(shown, now))
+        if decision.first:
+            reply.remark(decision.first)
+        if decision.answer is Answer.GOODBYE:
+            self.feed(Closing())
+            reply.say(self.agent.goodbye)
+        elif decision.answer is Answer.HAND_OVER:
+            reply.hand_over(decision.reason)
+        elif decision.answer is Answer.OFFER_PERSON and self.agent.escalation is not None:
+            self.patience.offers_a_person()
             reply.say(self.agent.escalation.offer)
+        elif self.flow.active:
+            reply.in_flow(respond)
         else:
             reply.answer()
 
+    def use(self) -> Use:
+        """What the call has used so far."""
+        return Use(self._turns, self.now() / 1e6, self.model_cost.usd, self.tool_calls.asked)
+
     def messages(self) -> list[Message]:
-        """The conversation for the model."""
-        system, *rest = self.history.messages()
-        if self.patience.level is not Level.CALM:
-            system = {**system, "content": f"{system['content']}\n\n{_BE_BRIEF}"}
-        return [system, *rest]
+        """The conversation as the script knows it."""
+        return self.history.messages()
+
+    def messages_for_models(self) -> list[Message]:
+        """The same as other models are told it, with what holds for this turn."""
+        brief = _BE_BRIEF if self.patience.level is not Level.CALM else ""
+        notes = [one for one in (*self._bounds.notes, brief, self.flow.note) if one]
+        return self.context.messages(self.history.messages(), datetime.now(UTC), notes, self.machine.language)
 
     def _start_reply(self, turn: Turn) -> Reply:
         self.reply = Reply(self, turn)
@@ -374,6 +391,9 @@ class Conversation:
             if self.reply is not None:
                 self.reply.fill()
             return
+        if what is Say.STILL_THERE and self.flow.active:
+            self._start_reply(self.log.begin(None, self.now())).silence_in_flow()
+            return
         self._start_reply(self.log.begin(None, self.now())).say(self.patience.sentence(what, self.machine.prompts_said))
 
     def open_utterance(self, turn: Turn, cacheable: bool = False, filler: bool = False) -> Utterance:
@@ -387,6 +407,7 @@ class Conversation:
     # Records.
 
     def _turn_done(self, entry: JournalTurn) -> None:
+        self._bounds.agent_said(entry.agent_text)
         if entry.caller_text or entry.agent_text:
             self.journal.journal.turns.append(entry)
             self.notify(CallNotice(turn=entry))
@@ -399,6 +420,15 @@ class Conversation:
         self.journal.save()
 
     def notify(self, notice: CallNotice) -> None:
-        """Tells whoever watches the call."""
+        """Tells whoever watches the call, and the records."""
         notice.call_time_us = self.now()
         self._notices.tell(notice)
+        if self.around.records is not None and self._events is not None:
+            self._events.language = self.machine.language
+            self.around.records.stream.emit(*self._events.told(notice, self._end_reason))
+
+    def spent(self, usage: Usage) -> None:
+        """A try at an answer was paid for."""
+        self.model_cost.add(usage)
+        if self._events is not None:
+            self._events.spent(usage)

@@ -1,17 +1,15 @@
 """Dialogue.Converse: one stream a call, from the gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
 
-from services.brain.agent import Agent, AgentInvalid, load_agent
+from services.brain.agents import Agents
 from services.brain.conversation import Conversation
 from services.brain.journal import read_journal
 from services.brain.surroundings import Surroundings
-from services.brain.tools.toolbox import ToolBox
 from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort, caller_traceparent
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
@@ -23,29 +21,6 @@ from tandem.v1.call_pb2 import ErrorReason
 
 class GatewaySilent(ConnectionError):
     """The gateway is taken for dead: nothing came for SILENCE_MEANS_DEAD_S."""
-
-
-class Agents:
-    """The agent folders of this brain, read once: a call keeps the version it began with."""
-
-    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
-        """Raises AgentInvalid for the first folder that has mistakes."""
-        found = sorted(path.parent for path in folder.glob("*/agent.yaml"))
-        self._agents = {path.name: load_agent(path, variables) for path in found}
-        self._tools = {name: ToolBox(agent.tools) for name, agent in self._agents.items()}
-
-    def __len__(self) -> int:
-        return len(self._agents)
-
-    def get(self, name: str) -> tuple[Agent, ToolBox] | None:
-        return (self._agents[name], self._tools[name]) if name in self._agents else None
-
-    def all(self) -> list[Agent]:
-        return list(self._agents.values())
-
-    async def close(self) -> None:
-        for tools in self._tools.values():
-            await tools.aclose()
 
 
 class Dialogue(DialogueServicer):
@@ -61,15 +36,12 @@ class Dialogue(DialogueServicer):
         """Raises (as gRPC status) BAD_REQUEST without Started, AGENT_INVALID for an agent this brain does not have."""
         started = await self._started(request_iterator, context)
         facts = started.started.facts
-        found = self._agents.get(facts.agent)
-        if found is None:
+        if self._agents.get(facts.agent) is None:
             reason = ErrorReason.ERROR_REASON_AGENT_INVALID
             await abort(context, grpc.StatusCode.NOT_FOUND, f"there is no agent folder {facts.agent!r}", reason)
-        assert found is not None
         commands: asyncio.Queue[CallCommand | None] = asyncio.Queue()
-        traceparent = caller_traceparent(context)
-        conversation = Conversation(self._around, *found, facts, started.call_time_us, traceparent, commands.put_nowait)
-        running = asyncio.create_task(self._run(conversation, request_iterator, traceparent))
+        converse = self._converse(started, request_iterator, caller_traceparent(context), commands.put_nowait)
+        running = asyncio.create_task(converse)
         running.add_done_callback(lambda _: commands.put_nowait(None))
         try:
             async for command in _with_heartbeats(commands):
@@ -91,8 +63,14 @@ class Dialogue(DialogueServicer):
         assert event is not None
         return event
 
-    async def _run(self, conversation: Conversation, events: AsyncIterator[CallEvent], traceparent: str) -> None:
-        facts = conversation.facts
+    async def _converse(
+        self,
+        started: CallEvent,
+        events: AsyncIterator[CallEvent],
+        traceparent: str,
+        send: Callable[[CallCommand], None],
+    ) -> None:
+        facts = started.started.facts
         try:
             with tracer().start_as_current_span(
                 names.CONVERSATION,
@@ -100,7 +78,23 @@ class Dialogue(DialogueServicer):
                 attributes={names.CALL_ID: facts.call_id, names.AGENT: facts.agent},
             ):
                 before = await read_journal(self._around.journals, facts.call_id)
-            await conversation.run(_alive(events), before)
+            lease = self._agents.lease(facts.agent, before[0].agent_version if before else "")
+            if lease is None:
+                raise LookupError(f"the agent folder {facts.agent!r} is gone")
+            with lease:
+                agent = lease.agent.for_call(facts)
+                conversation = Conversation(
+                    self._around,
+                    agent,
+                    lease.tools,
+                    facts,
+                    started.call_time_us,
+                    traceparent,
+                    send,
+                    lease.models,
+                    lease.guard,
+                )
+                await conversation.run(_alive(events), before)
         except GatewaySilent:
             logger().warning("gateway fell silent", call_id=facts.call_id)
         except Exception:
@@ -132,6 +126,3 @@ async def _with_heartbeats(commands: "asyncio.Queue[CallCommand | None]") -> Asy
         if command is None:
             return
         yield command
-
-
-__all__ = ["AgentInvalid", "Agents", "Dialogue"]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.brain.model import ModelCall
+from services.brain.models import ModelCall
 from services.brain.turn_events import TransferBegan, TransferReturned
 from services.brain.turnlog import Turn
 from services.common.rpc import trace_metadata

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from services.brain.guardrails.hygiene import caller_text
 from services.brain.heard import HeardText
 from services.brain.turn_events import Respond
 
@@ -29,9 +30,9 @@ class History:
     def take(self, turn: Respond) -> None:
         """The caller's turn is over, as far as known."""
         if turn.amends:
-            self.caller_went_on(turn.text, turn.added)
+            self.caller_went_on(caller_text(turn.text), caller_text(turn.added))
         else:
-            self.caller_said(turn.text)
+            self.caller_said(caller_text(turn.text))
 
     def caller_said(self, text: str) -> None:
         self._messages.append({"role": "user", "content": text})

@@ -17,6 +17,7 @@ class Answer(Enum):
     MODEL = auto()
     OFFER_PERSON = auto()
     HAND_OVER = auto()  # a person was offered, and the caller wants one
+    GOODBYE = auto()  # the call has gone on long enough
 
 
 class Patience:
@@ -37,6 +38,10 @@ class Patience:
     @property
     def level(self) -> Level:
         return self.impatience.level
+
+    def offers_a_person(self) -> None:
+        """The agent does, for another reason: "yes" is the answer to that."""
+        self._offered = True
 
     def agent_fell_silent(self, at_us: int) -> None:
         """Nothing of the agent is heard from here on."""

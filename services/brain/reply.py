@@ -3,21 +3,18 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
-
-from opentelemetry.trace import StatusCode, set_span_in_context
 
 from services.brain.fillers import Kind
 from services.brain.handover import hand_over
-from services.brain.model import ModelCall, ModelFailed, stream_chat
+from services.brain.model_spans import ModelSpans
+from services.brain.models import ModelCall, ModelFailed, Step, Why
 from services.brain.tools.built_in import BUILT_IN_NAMES, END_CALL, TRANSFER_TO_PERSON
-from services.brain.turn_events import Closing, ReplyDone
+from services.brain.turn_events import Closing, ReplyDone, Respond
 from services.brain.turnlog import Turn
 from services.brain.utterance import Utterance
-from services.common.telemetry import names
 from services.common.telemetry.log import logger
-from services.common.telemetry.trace import tracer
 
 if TYPE_CHECKING:
     from services.brain.conversation import Conversation
@@ -55,6 +52,17 @@ class Reply:
     def hand_over(self, reason: str) -> None:
         """Put the caller through to a person, who was offered."""
         self._task = asyncio.create_task(self._finishing(self._put_through(reason)))
+
+    def in_flow(self, turn: Respond | None) -> None:
+        """The caller's turn in a flow; None goes on where another brain stopped."""
+        flow = self._call.flow
+        self._task = asyncio.create_task(
+            self._finishing(self._flow_turn(flow.go_on(self) if turn is None else flow.turn(self, turn)))
+        )
+
+    def silence_in_flow(self) -> None:
+        """The caller says nothing."""
+        self._task = asyncio.create_task(self._finishing(self._flow_turn(self._call.flow.silence(self))))
 
     def confirm(self) -> None:
         """The turn that it answers is over."""
@@ -110,10 +118,7 @@ class Reply:
         utterance.feed(text)
 
     async def _say(self, text: str) -> None:
-        utterance = self._call.open_utterance(self.turn, cacheable=True)
-        self._utterances.append(utterance)
-        self._feed(utterance, text)
-        utterance.end()
+        utterance = self.remark(text)
         self._asks(text)
         await utterance.audible.wait()
 
@@ -140,61 +145,90 @@ class Reply:
         raise ModelFailed(f"no answer after {MODEL_CALLS_A_REPLY} model calls in one turn")
 
     async def _put_through(self, reason: str) -> None:
+        if not await self.put_through(reason):
+            await self._answer(())
+
+    # Of flows.
+
+    async def put_through(self, reason: str) -> bool:
+        """True when a person has the caller."""
         call = ModelCall(f"offer_{self.turn.entry.index}", TRANSFER_TO_PERSON, json.dumps({"reason": reason}))
         self._call.history.agent_calls([call.message()])
         self._call.save_messages()
-        if not await self._run_tools([call]):
+        return await self._run_tools([call])
+
+    async def aside(self) -> None:
+        """The model answers, and the flow waits."""
+        for _ in range(MODEL_CALLS_A_REPLY):
+            calls = [call for call in await self._speak_model() if not self._call.flow.named(call)]
+            if not calls:
+                return
+            self._call.history.agent_calls([call.message() for call in calls])
+            self._call.save_messages()
+            if await self._run_tools(calls):
+                return
+
+    async def _flow_turn(self, waits: Coroutine[Any, Any, bool]) -> None:
+        if not await waits:
             await self._answer(())
 
     # The model.
 
     async def _speak_model(self) -> list[ModelCall]:
-        """One model call, spoken while it is generated; returns the tools it asks for."""
-        agent = self._call.agent
+        """One answer of the models, spoken while it is generated; returns the tools it asks for."""
         calls: list[ModelCall] = []
         utterance: Utterance | None = None
-        span = tracer().start_span(
-            f"{names.MODEL} {agent.model}",
-            context=set_span_in_context(self.turn.span),
-            attributes={names.CALL_ID: self._call.facts.call_id, names.MODEL_NAME: agent.model},
+        pieces = self._call.models.answer(
+            self._call.messages_for_models(),
+            self._call.openai_tools(),
+            self._call.model_arguments(),
+            self._on_step(),
+            plain=self._call.messages(),
         )
-        started_us = self._call.now()
         try:
-            pieces = stream_chat(
-                agent.model,
-                self._call.messages(),
-                self._call.tools.openai_tools(),
-                self._call.model_arguments(),
-            )
-            async with contextlib.aclosing(pieces):
-                async for piece in pieces:
+            guarded = self._call.guard.answer(pieces, self._call.machine.language)
+            async with contextlib.aclosing(pieces), contextlib.aclosing(guarded) as spoken:
+                async for piece in spoken:
                     if isinstance(piece, ModelCall):
                         calls.append(piece)
                         continue
                     if utterance is None and not (piece := piece.lstrip()):
                         continue
                     if utterance is None:
-                        span.set_attribute(names.MODEL_FIRST_TOKEN_MS, (self._call.now() - started_us) / 1000)
                         utterance = self._call.open_utterance(self.turn)
                         self._utterances.append(utterance)
                     self._feed(utterance, piece)
-        except ModelFailed as error:
-            span.set_status(StatusCode.ERROR, str(error))
-            raise
         finally:
-            span.end()
             if utterance is not None:
                 utterance.end()
                 self._asks(utterance.written)
-        if utterance is None and not calls:
-            raise ModelFailed(f"{agent.model} returned neither words nor a tool call")
         return calls
+
+    def _on_step(self) -> Callable[[Step], None]:
+        spans = ModelSpans(self.turn, self._call.facts.call_id, self._call.spent)
+
+        def take(step: Step) -> None:
+            spans.take(step)
+            # The script begins anew behind half a sentence: that wants a word each time.
+            if step.say and (step.why is Why.BROKE_OFF or step.say not in self._call.said_once):
+                self._call.said_once.add(step.say)
+                self.remark(step.say)
+
+        return take
+
+    def remark(self, text: str) -> Utterance:
+        """A sentence that is said in front of what follows."""
+        utterance = self._call.open_utterance(self.turn, cacheable=True)
+        self._utterances.append(utterance)
+        self._feed(utterance, text)
+        utterance.end()
+        return utterance
 
     # Tools.
 
     async def _run_tools(self, calls: Sequence[ModelCall]) -> bool:
         """True when the reply ends with these."""
-        tools = [call for call in calls if call.name not in BUILT_IN_NAMES]
+        tools = [call for call in calls if call.name not in BUILT_IN_NAMES and not self._call.flow.named(call)]
         if tools:
             self._filling = self._call.tool_calls.saying_meanwhile(tools)
             try:
@@ -211,7 +245,17 @@ class Reply:
                 ending = True
             elif call.name == TRANSFER_TO_PERSON:
                 ending = await self._transfer(call) or ending
+            elif self._call.flow.named(call):
+                ending = await self._begin_flow(call) or ending
         return ending
+
+    async def _begin_flow(self, call: ModelCall) -> bool:
+        """True while it waits for the caller."""
+        if self._call.flow.active:
+            told = {"ok": False, "code": "busy", "error": "one thing at a time: the caller is in a flow already"}
+            self._call.history.tool_answered(call.id, json.dumps(told))
+            return True
+        return await self._call.flow.begin(self, call)
 
     async def _transfer(self, call: ModelCall) -> bool:
         """True when a person has the caller."""

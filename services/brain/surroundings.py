@@ -7,6 +7,7 @@ from nats.aio.client import Client
 from nats.js.kv import KeyValue
 
 if TYPE_CHECKING:
+    from services.brain.records.keeping import RecordKeeping
     from tandem.v1.asr_pb2_grpc import RecognizerAsyncStub
     from tandem.v1.escalation_pb2_grpc import EscalationAsyncStub
     from tandem.v1.tts_pb2_grpc import SynthesizerAsyncStub
@@ -22,3 +23,4 @@ class Surroundings:
     control: Client
     journals: KeyValue
     record_pii: bool
+    records: "RecordKeeping | None" = None

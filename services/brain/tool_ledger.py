@@ -4,25 +4,30 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from services.brain.model import ModelCall
+from services.brain.models import ModelCall
 from tandem.v1.call_pb2 import JournalTool, ToolState
 
-# Failures after which the business system may have done it all the same.
-UNSURE_CODES = frozenset({"timeout", "unreachable", "server_error", "malformed", "too_big"})
 # Failures that never left this machine: they prove nothing of what was asked before.
 _NEVER_ASKED_CODES = frozenset({"busy", "unavailable", "invalid_arguments", "unknown_tool"})
-# The system could not be asked, or did not answer.
-OUT_OF_REACH_CODES = UNSURE_CODES | {"busy", "unavailable"}
+# The system could not be asked, or did not answer sensibly: the operator's own words fit (`say_failed`).
+OUT_OF_REACH_CODES = frozenset(
+    {"busy", "unavailable", "unreachable", "timeout", "server_error", "failed", "malformed", "too_big"}
+)
 _KEYS = uuid.UUID("b0b5a9a8-6e0c-4f0e-9d53-6f4f2f6f1c6e")  # any: the name space of our keys
 
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Carry it out, under this key. `entry`: it was asked for before, by a brain that is gone."""
+    """Carry it out, under this key.
+
+    `entry`: it was asked for before, by a brain that is gone. `again`: nobody knows whether it was done.
+    """
 
     idempotency_key: str
     entry: JournalTool | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,9 @@ def what_to_do(
                     return Done(entry)
                 break
     key = idempotency_key(call, tools, call_id)
-    asked = (one for one in tools if one.state == ToolState.TOOL_STATE_REQUESTED and one.idempotency_key == key)
-    return Do(key, next(asked, None))
+    with_key = [one for one in tools if one.idempotency_key == key]
+    asked = next((one for one in with_key if one.state == ToolState.TOOL_STATE_REQUESTED), None)
+    return Do(key, asked, again=asked is not None or any(unsure(one) for one in with_key))
 
 
 def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str) -> str:
@@ -60,7 +66,7 @@ def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str)
     """
     settled, open_key = 0, ""
     for entry in tools:
-        if not same(entry, call) or _code_of(entry) in _NEVER_ASKED_CODES:
+        if not same(entry, call) or _result_of(entry).get("code") in _NEVER_ASKED_CODES:
             continue
         if entry.state == ToolState.TOOL_STATE_REQUESTED or unsure(entry):
             open_key = entry.idempotency_key
@@ -71,14 +77,25 @@ def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str)
 
 def unsure(entry: JournalTool) -> bool:
     """It failed, and may have been done all the same."""
-    return entry.state == ToolState.TOOL_STATE_FAILED and _code_of(entry) in UNSURE_CODES
+    return entry.state == ToolState.TOOL_STATE_FAILED and _result_of(entry).get("unsure") is True
+
+
+def in_doubt(tools: Iterable[JournalTool]) -> list[JournalTool]:
+    """The last try of each call of which nobody knows whether it was done."""
+    found: dict[str, JournalTool] = {}
+    for entry in tools:
+        if unsure(entry):
+            found[entry.idempotency_key] = entry
+        elif _result_of(entry).get("code") not in _NEVER_ASKED_CODES:
+            found.pop(entry.idempotency_key, None)
+    return list(found.values())
 
 
 def canonical(arguments: str) -> str:
     """JSON as models write it, in one spelling; what is no JSON stays as it is."""
     try:
         return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return arguments
 
 
@@ -87,9 +104,9 @@ def same(entry: JournalTool, call: ModelCall) -> bool:
     return entry.name == call.name and canonical(entry.arguments_json) == canonical(call.arguments)
 
 
-def _code_of(entry: JournalTool) -> str:
+def _result_of(entry: JournalTool) -> dict[str, Any]:
     try:
         result = json.loads(entry.result_json or "{}")
-    except ValueError:
-        return ""
-    return str(result.get("code", "")) if isinstance(result, dict) else ""
+    except (ValueError, RecursionError):
+        return {}
+    return result if isinstance(result, dict) else {}

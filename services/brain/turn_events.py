@@ -157,6 +157,8 @@ class Respond:
     started_us: int
     stopped_us: int
     amends: bool = False
+    keyed: bool = False
+    """`text` are keys."""
 
 
 @dataclass(frozen=True, slots=True)

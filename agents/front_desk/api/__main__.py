@@ -1,6 +1,7 @@
 """`python -m agents.front_desk.api --port 8090 --database clinic.db`: the booking system, on loopback."""
 
 import argparse
+import ipaddress
 import sqlite3
 import sys
 from datetime import datetime
@@ -8,6 +9,7 @@ from datetime import datetime
 import uvicorn
 
 from agents.front_desk.api.app import create_app
+from agents.front_desk.api.faults import Faults
 
 
 def main() -> None:
@@ -17,10 +19,14 @@ def main() -> None:
     parser.add_argument("--database", default="clinic.db", help="SQLite file, made when it is not there; or :memory:")
     parser.add_argument("--timezone", default="Europe/London", help="the clinic's clock")
     parser.add_argument("--now", type=datetime.fromisoformat, help="clinic time at which the clock stands, for tests")
+    parser.add_argument("--faults", action="store_true", help="go wrong as PUT /faults says, for tests; loopback only")
     wanted = parser.parse_args()
+    if wanted.faults and not ipaddress.ip_address(wanted.host).is_loopback:
+        parser.error(f"--faults with --host {wanted.host}: faults are for this machine alone, expected 127.0.0.1")
     standing = wanted.now
     try:
-        app = create_app(wanted.database, wanted.timezone, (lambda: standing) if standing else None)
+        clock = (lambda: standing) if standing else None
+        app = create_app(wanted.database, wanted.timezone, clock, Faults() if wanted.faults else None)
     except sqlite3.Error as error:
         print(f"cannot open the database {wanted.database}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.front_desk.api.faults import Faults, offer
 from agents.front_desk.api.hours import DAY_NAMES, SLOT, SUMMARY, is_start, opening, spoken_hours, starts
 from agents.front_desk.api.store import Store, Writing
 
@@ -57,8 +58,16 @@ class Ticket(BaseModel):
     reason: str = Field(default="", max_length=2000)
 
 
-def create_app(database: str, timezone: str = "Europe/London", clock: Callable[[], datetime] | None = None) -> FastAPI:
-    """The system over one database file. `clock` gives clinic time, naive; by default the real one."""
+def create_app(
+    database: str,
+    timezone: str = "Europe/London",
+    clock: Callable[[], datetime] | None = None,
+    faults: Faults | None = None,
+) -> FastAPI:
+    """The system over one database file. `clock` gives clinic time, naive; by default the real one.
+
+    With `faults` it goes wrong as it is told to: see faults.py.
+    """
     store = Store(database)
     zone = ZoneInfo(timezone)
     now = clock or (lambda: datetime.now(zone).replace(tzinfo=None))
@@ -90,6 +99,7 @@ def create_app(database: str, timezone: str = "Europe/London", clock: Callable[[
             if key and (before := writing.answered(key)):
                 if before[0] != asked:
                     raise Refusal(422, "key_reused", "this Idempotency-Key came with another request before")
+                writing.note_repeat(now(), key)
                 return JSONResponse(before[2], 200)
             status, body = write(writing)
             if key:
@@ -175,6 +185,9 @@ def create_app(database: str, timezone: str = "Europe/London", clock: Callable[[
             return 201, body
 
         request = ["book", booking.name, booking.phone, start]
+        with store.writing() as writing:
+            # Before the slot is looked at: that it is taken refuses the second booking, and hides that it was tried.
+            writing.note_duplicate(now(), idempotency_key, booking.name, booking.phone, start.isoformat())
         return with_alternatives(start, lambda: once(idempotency_key, request, write))
 
     @app.get("/appointments")
@@ -265,10 +278,23 @@ def create_app(database: str, timezone: str = "Europe/London", clock: Callable[[
 
     @app.get("/ledger")
     def ledger() -> dict[str, Any]:
-        """Every write that happened, in order: for tests and for `tandem trace`."""
+        """Every write that happened, in order: for tests and for `tandem trace`. `repeats` are the times at which its
+        key came again and got the same answer."""
         rows = store.rows("SELECT * FROM ledger ORDER BY id")
-        return {"ledger": [{**row, "detail": json.loads(row["detail"])} for row in rows]}
+        repeats: dict[str, list[str]] = {}
+        for row in store.rows("SELECT * FROM repeat ORDER BY id"):
+            repeats.setdefault(row["key"], []).append(row["at"])
+        told = [{**row, "detail": json.loads(row["detail"]), "repeats": repeats.get(row["key"], [])} for row in rows]
+        return {"ledger": told}
 
+    @app.get("/duplicates")
+    def duplicates() -> dict[str, Any]:
+        """The bookings asked for once more by the same caller for the same time, under another key or none: each one
+        is a caller who would have come twice, had the slot not been taken."""
+        return {"duplicates": store.rows("SELECT * FROM duplicate ORDER BY id")}
+
+    if faults is not None:
+        offer(app, faults)
     return app
 
 

@@ -17,6 +17,10 @@ CREATE TABLE IF NOT EXISTS ledger (
   traceparent TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS answered (
   key TEXT PRIMARY KEY, request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS repeat (id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, key TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS duplicate (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, appointment INTEGER NOT NULL, first_key TEXT NOT NULL,
+  key TEXT NOT NULL, name TEXT NOT NULL, phone TEXT NOT NULL, start TEXT NOT NULL);
 """
 
 
@@ -110,3 +114,22 @@ class Writing:
         """A row of the ledger: what was written, under which key and trace."""
         sql = "INSERT INTO ledger (at, action, key, traceparent, detail) VALUES (?, ?, ?, ?, ?)"
         self._connection.execute(sql, (now.isoformat(), action, key, traceparent, json.dumps(detail)))
+
+    def note_repeat(self, now: datetime, key: str) -> None:
+        """A key that was answered before came again."""
+        self._connection.execute("INSERT INTO repeat (at, key) VALUES (?, ?)", (now.isoformat(), key))
+
+    def note_duplicate(self, now: datetime, key: str, name: str, phone: str, start: str) -> None:
+        """When the caller has this very appointment already, booked under another key or none."""
+        sql = "SELECT id FROM appointment WHERE name = ? AND phone = ? AND start = ?"
+        row = self._connection.execute(sql, (name, phone, start)).fetchone()
+        if row is None:
+            return
+        sql = "SELECT key FROM ledger WHERE json_extract(detail, '$.id') = ? AND action = 'book'"
+        booked = self._connection.execute(sql, (row["id"],)).fetchone()
+        first = booked["key"] if booked else ""
+        if key and key == first:
+            return
+        values = (now.isoformat(), row["id"], first, key, name, phone, start)
+        sql = "INSERT INTO duplicate (at, appointment, first_key, key, name, phone, start) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        self._connection.execute(sql, values)

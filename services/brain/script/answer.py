@@ -40,6 +40,8 @@ class Lines:
     transfer_failed: str
     say_failed: Mapping[str, str]
     greeting: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    """What templates know besides what the call has collected."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from services.brain.script.hearing import Ear, Heard
 from services.brain.script.intent import ACCEPT
 from services.brain.script.moves import Moves
 from services.brain.script.phone import MAX_DIGITS, MIN_DIGITS
-from services.brain.script.reply import render
 from services.brain.script.results import ToolResults
 from services.brain.script.script import Slot
 from services.brain.script.when import When
@@ -140,7 +139,7 @@ class Dialogue:
             self.memory.partial_number = ""
             self.memory.put(self.moves.asked, digits)
             return self.moves.advance()
-        return Answer(render(slot.more, {"digits": digits})) if slot.more and digits else None
+        return Answer(self.moves.render(slot.more, {"digits": digits})) if slot.more and digits else None
 
     def _choose(self, heard: Heard) -> Answer | None:
         slot = self.script.slots[self.moves.asked]

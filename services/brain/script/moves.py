@@ -1,6 +1,7 @@
 """What the agent can do next, whatever led to it: begin, ask, look up, do, conclude, hand over, end, repair."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from services.brain.script.answer import Answer, Lines, Pending, Stage, ToolCall, joined
 from services.brain.script.frame import Memory
@@ -27,6 +28,10 @@ class Moves:
         self.pending: Pending | None = None
         self.said = lines.greeting
 
+    def render(self, template: str, values: Mapping[str, Any]) -> str:
+        """With these values, and those that the agent has for this call."""
+        return render(template, {**self.lines.variables, **values})
+
     # -- wishes
 
     def begin(self, name: str, heard: Heard) -> Answer:
@@ -44,7 +49,7 @@ class Moves:
         values = memory.taken(intent, heard)
         if intent.tool:
             return self.call(Pending("answer", intent.tool, name, values=values), intent.arguments)
-        text = render((intent.say or [""])[0], {**memory.values(), **values})
+        text = self.render((intent.say or [""])[0], {**memory.values(), **values})
         if intent.action == "greet" and not memory.frame:
             return self.ask_text(text)
         return self.concluded(text)
@@ -59,7 +64,7 @@ class Moves:
         intent = self.memory.intent
         if intent.confirm and not self.memory.current.confirmed:
             self.stage = Stage.CONFIRM
-            return self.ask_text(render(intent.confirm, self.memory.values()), lead)
+            return self.ask_text(self.render(intent.confirm, self.memory.values()), lead)
         return self.do()
 
     def do(self) -> Answer:
@@ -100,7 +105,7 @@ class Moves:
         slot, value = self.script.slots[name], self.memory.values().get(name)
         self.stage, self.asked = Stage.COLLECT, name
         text = slot.question(value)
-        return self.ask_text(render(text, self.memory.values()), lead)
+        return self.ask_text(self.render(text, self.memory.values()), lead)
 
     def ask_anew(self, name: str) -> Answer:
         self.memory.forget(name)
@@ -146,4 +151,4 @@ class Moves:
         if self.stage in (Stage.IDLE, Stage.DONE):
             return Answer(replies.unclear[self.misses - 1])
         again = self.script.slots[self.asked].asked_again(self.misses) if self.stage is Stage.COLLECT else ""
-        return Answer(joined(replies.sorry[self.misses - 1], render(again, self.memory.values()) or self.question))
+        return Answer(joined(replies.sorry[self.misses - 1], self.render(again, self.memory.values()) or self.question))

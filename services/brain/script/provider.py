@@ -13,6 +13,7 @@ import logging
 import os
 import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -45,25 +46,24 @@ class ScriptedAgent:
             raise ValueError(f"agent {agent.name} has no script")
         self.agent = agent
         self.ear = Ear(agent.script)
-        self.lines = Lines(
-            greeting=agent.greeting,
-            goodbye=agent.goodbye,
-            transfer=agent.escalation.say if agent.escalation else "",
-            transfer_failed=agent.escalation.failed if agent.escalation else "",
-            say_failed={tool.name: tool.say_failed for tool in agent.tools},
-        )
+        self.lines = Lines(**_sentences(agent), say_failed={tool.name: tool.say_failed for tool in agent.tools})
         # dateparser reads its language data at first use: 100 ms that no caller shall wait for.
         self.dialogue(datetime(2026, 1, 1)).hear("on the 3rd of December in two weeks at half past three")
 
-    def dialogue(self, now: datetime, caller_number: str = "") -> Dialogue:
-        """A fresh dialogue for a call answered at `now`, local and naive."""
-        return Dialogue(self.ear, self.lines, now, caller_number)
+    def dialogue(self, now: datetime, caller_number: str = "", lines: Mapping[str, Any] | None = None) -> Dialogue:
+        """A fresh dialogue for a call answered at `now`, local and naive; `lines` are fields of Lines as this call
+        has them."""
+        return Dialogue(self.ear, replace(self.lines, **(lines or {})), now, caller_number)
 
     def answer(
-        self, messages: Sequence[Mapping[str, Any]], now: datetime, caller_number: str = ""
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        now: datetime,
+        caller_number: str = "",
+        lines: Mapping[str, Any] | None = None,
     ) -> tuple[Answer, Dialogue]:
         """The answer to `messages` of a call answered at `now` (aware), and the dialogue as it then stands."""
-        dialogue = self.dialogue(self.agent.local(now), caller_number)
+        dialogue = self.dialogue(self.agent.local(now), caller_number, lines)
         return replay(dialogue, messages), dialogue
 
 
@@ -90,7 +90,7 @@ class ScriptProvider(CustomLLM):
             now = datetime.fromisoformat(str(told.get("now")))
         except ValueError:
             raise _bad_request(f"metadata `now` is {told.get('now')!r}; expected ISO 8601 with offset") from None
-        return scripted.answer(messages, now, str(told.get("caller_number") or ""))[0]
+        return scripted.answer(messages, now, str(told.get("caller_number") or ""), told.get("lines"))[0]
 
     async def acompletion(self, *args: Any, **kwargs: Any) -> ModelResponse:
         return self.completion(*args, **kwargs)
@@ -117,6 +117,17 @@ class ScriptProvider(CustomLLM):
         if calls:
             chunks.append(_chunk({"tool_calls": [{**call, "index": n} for n, call in enumerate(calls)]}))
         return iter([*chunks, _chunk({}, "tool_calls" if calls else "stop")])
+
+
+def _sentences(agent: Agent) -> dict[str, Any]:
+    """The fields of Lines that are the agent's own sentences."""
+    escalation = agent.escalation
+    return {
+        "greeting": agent.greeting,
+        "goodbye": agent.goodbye,
+        "transfer": escalation.say if escalation else "",
+        "transfer_failed": escalation.failed if escalation else "",
+    }
 
 
 def _key(agent: Agent) -> str:
@@ -182,7 +193,10 @@ def arguments(agent: Agent, now: datetime, caller_number: str = "") -> dict[str,
     """Keyword arguments that go with every `litellm.acompletion` of a call, whatever the model. `now` is aware: the
     moment the call was answered, the same for the whole call.
 
-    `_skip_mcp_handler`: with `tools` LiteLLM 1.106.2 otherwise imports `mcp`, which is no dependency of its own.
+    `_skip_mcp_handler`: with `tools` LiteLLM 1.106.2 otherwise imports `mcp` 2.x; tools over MCP are our own.
     """
-    told = {"agent": _key(agent), "now": now.isoformat(), "caller_number": caller_number}
+    told: dict[str, Any] = {"agent": _key(agent), "now": now.isoformat(), "caller_number": caller_number}
+    if agent.script is not None:
+        # What is said in this call may differ from what is said in others of the same agent.
+        told["lines"] = {**_sentences(agent), "variables": dict(agent.variables)}
     return {"metadata": {PROVIDER: told}, "_skip_mcp_handler": True}

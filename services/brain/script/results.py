@@ -6,7 +6,7 @@ from typing import Any
 from services.brain.script.answer import Answer, Pending, Stage
 from services.brain.script.moves import Moves
 from services.brain.script.options import Options
-from services.brain.script.reply import evaluate, render
+from services.brain.script.reply import evaluate
 from services.brain.script.script import Failure
 from services.brain.script.when import When
 
@@ -29,7 +29,7 @@ class ToolResults:
             return self.failed(pending, result)
         intent = self.script.intents[pending.intent]
         values = {**self.memory.values(), **pending.values, "result": value}
-        text = render((intent.say or [""])[0], values)
+        text = self.moves.render((intent.say or [""])[0], values)
         if intent.offers and (items := evaluate(intent.offers.items, values)):
             if self.memory.frame is None or intent.offers.slot not in self.memory.in_reach():
                 self.memory.begin(intent.offers.intent)
@@ -49,14 +49,16 @@ class ToolResults:
         assert lookup is not None
         found = Options.of_records(evaluate(lookup.items, {"result": value}) or [], lookup.when, frame.hint)
         if not found.offered:
-            return self.moves.advance(render(lookup.none, self.memory.values()))
+            return self.moves.advance(self.moves.render(lookup.none, self.memory.values()))
         if len(found.offered) > 1:
             self.moves.asked, self.moves.stage, self.moves.options = pending.slot, Stage.CHOOSE, found
-            return self.moves.ask_text(render(lookup.several, {"items": found.values}))
+            return self.moves.ask_text(self.moves.render(lookup.several, {"items": found.values}))
         self.memory.put(pending.slot, found.values[0])
         frame.hint = When()
         # Where nothing is left to ask, the read-back names the record anyway.
-        return self.moves.advance(render(lookup.found, {"item": found.values[0]}) if self.memory.missing() else "")
+        return self.moves.advance(
+            self.moves.render(lookup.found, {"item": found.values[0]}) if self.memory.missing() else ""
+        )
 
     def failed(self, pending: Pending, result: Mapping[str, Any]) -> Answer:
         intent = self.script.intents.get(pending.intent)
@@ -72,7 +74,7 @@ class ToolResults:
         return self.moves.ask_text(self.script.replies.try_again, honest)
 
     def _refused(self, failure: Failure, values: Mapping[str, Any]) -> Answer:
-        text = render(failure.say, values)
+        text = self.moves.render(failure.say, values)
         if self.memory.frame is None:
             return self.moves.concluded(text)
         for name in failure.clear:

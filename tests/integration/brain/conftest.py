@@ -18,9 +18,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from services.brain.agent import load_agent
-from services.brain.dialogue import Agents, Dialogue
+from services.brain.agent.deployments import Deployment
+from services.brain.agents import Agents
+from services.brain.dialogue import Dialogue
 from services.brain.journal import BUCKET
-from services.brain.model import warm_up
+from services.brain.models.provider_stream import warm_up
 from services.brain.script.provider import set_up
 from services.brain.surroundings import Surroundings
 from services.brain.turn_profile import PROFILES, Profiles, Situation, with_changes
@@ -338,7 +340,7 @@ escalation: {{destination: "sip:person@127.0.0.1", say: "I'll put you through."}
 def warm_model() -> None:
     """LiteLLM's first call in a process imports for a second, as the service does before it is ready."""
     set_up()
-    asyncio.run(warm_up("openai/test"))
+    asyncio.run(warm_up([Deployment(model="openai/test")]))
 
 
 @pytest.fixture

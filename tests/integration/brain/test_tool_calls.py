@@ -42,7 +42,13 @@ def systems(monkeypatch: pytest.MonkeyPatch) -> Systems:
     monkeypatch.setattr(
         ToolBox,
         "declaration",
-        lambda _, name: SimpleNamespace(side_effect=name != "look", say_while="", say_failed="Our system is down."),
+        lambda _, name: SimpleNamespace(
+            side_effect=name != "look",
+            runs_in_parallel=name == "look",
+            say_while="",
+            say_failed="Our system is down.",
+            may_repeat=lambda key: name != "cancel",
+        ),
     )
     return found
 
@@ -187,7 +193,7 @@ async def test_the_same_call_twice_in_one_answer_is_one(world: Any, openai_serve
 
 
 async def test_try_again_after_a_lost_answer_has_the_same_key(world: Any, openai_server: Any, systems: Systems) -> None:
-    answers = [ToolResult(ok=False, code="timeout", error="no answer"), ToolResult(ok=True, value="booked")]
+    answers = [ToolResult(ok=False, code="timeout", unsure=True), ToolResult(ok=True, value="booked")]
 
     async def answer(name: str, key: str) -> ToolResult:
         return answers.pop(0)
@@ -250,3 +256,42 @@ async def test_a_brain_that_takes_over_learns_what_came_of_a_call_the_caller_spo
     hang.set()
     journal = await ended(world, second)
     assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_SUCCEEDED]
+
+
+async def test_what_may_not_be_repeated_is_not(world: Any, openai_server: Any, systems: Systems) -> None:
+    """The other side cannot tell that it is the same call, and its first answer was lost."""
+
+    async def lost(name: str, key: str) -> ToolResult:
+        return ToolResult(ok=False, code="timeout", unsure=True)
+
+    systems.answer = lost
+    openai_server.answers += [calls("cancel"), says("Lost."), calls("cancel", "{}", "c2"), says("I can't tell.")]
+    caller = world.call("tc9")
+    await caller.heard()
+    caller.says(1, "Cancel it.")
+    await world.until(lambda: "Lost." in spoken(world))
+    await caller.heard(2)
+    caller.says(2, "Try again.")
+    await world.until(lambda: "I can't tell." in spoken(world))
+    assert len(systems.asked) == 1
+    assert results(openai_server.requests[-1])["c2"]["code"] == "unknown"
+    await ended(world, caller)
+
+
+async def test_what_may_have_been_done_is_made_sure_of_when_the_call_is_over(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    answers = [ToolResult(ok=False, code="timeout", unsure=True), ToolResult(ok=True, value="booked")]
+
+    async def answer(name: str, key: str) -> ToolResult:
+        return answers.pop(0)
+
+    systems.answer = answer
+    openai_server.answers += [calls("book"), says("I could not reach the calendar.")]
+    caller = world.call("tc10")
+    await caller.heard()
+    caller.says(1, "Book it.")
+    await world.until(lambda: "I could not reach the calendar." in spoken(world))
+    journal = await ended(world, caller)
+    assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_FAILED, ToolState.TOOL_STATE_SUCCEEDED]
+    assert len({one.idempotency_key for one in journal.tools}) == 1

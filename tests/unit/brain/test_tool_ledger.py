@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.brain.model import ModelCall
-from services.brain.tool_ledger import UNSURE_CODES, Do, Done, canonical, what_to_do
+from services.brain.models import ModelCall
+from services.brain.tool_ledger import Do, Done, canonical, in_doubt, what_to_do
 from tandem.v1.call_pb2 import CallJournal, JournalTool, ToolState
 
 REQUESTED, SUCCEEDED, FAILED = (
@@ -23,8 +23,8 @@ def side_effect(name: str) -> bool:
     return name != "look"
 
 
-def entry(call: ModelCall, state: "ToolState.ValueType", key: str, code: str = "") -> JournalTool:
-    result = json.dumps({"ok": state == SUCCEEDED, "code": code})
+def entry(call: ModelCall, state: "ToolState.ValueType", key: str, code: str = "", unsure: bool = False) -> JournalTool:
+    result = json.dumps({"ok": state == SUCCEEDED, "code": code, "unsure": unsure})
     return JournalTool(
         idempotency_key=key, name=call.name, arguments_json=call.arguments, state=state, result_json=result
     )
@@ -41,19 +41,21 @@ def test_a_call_has_one_key_whoever_asks_and_however_it_is_written() -> None:
     assert todo(BOOK, []) != todo(CANCEL, [])
 
 
-@pytest.mark.parametrize("code", sorted(UNSURE_CODES))
+@pytest.mark.parametrize("code", ["timeout", "server_error", "malformed", "failed"])
 def test_what_may_have_been_done_is_asked_for_again_under_its_key(code: str) -> None:
-    assert todo(BOOK, [entry(BOOK, FAILED, "k", code)]) == Do("k")
+    assert todo(BOOK, [entry(BOOK, FAILED, "k", code, unsure=True)]) == Do("k", again=True)
 
 
 def test_a_dead_brains_request_keeps_its_key_and_entry() -> None:
     asked = entry(BOOK, REQUESTED, "k")
-    assert todo(BOOK, [asked]) == Do("k", asked)
+    assert todo(BOOK, [asked]) == Do("k", asked, again=True)
 
 
 @pytest.mark.parametrize("code", ["busy", "unavailable", "invalid_arguments", "unknown_tool"])
 def test_a_failure_of_our_own_says_nothing_of_what_was_asked_before(code: str) -> None:
-    assert todo(BOOK, [entry(BOOK, FAILED, "k", "timeout"), entry(BOOK, FAILED, "k", code)]) == Do("k")
+    assert todo(BOOK, [entry(BOOK, FAILED, "k", "timeout", unsure=True), entry(BOOK, FAILED, "k", code)]) == Do(
+        "k", again=True
+    )
     assert todo(BOOK, [entry(BOOK, FAILED, "x", code)]) == todo(BOOK, [])
 
 
@@ -66,8 +68,10 @@ def test_a_refusal_is_settled() -> None:
 
 
 def test_a_retry_that_was_settled_does_not_leave_its_key_open() -> None:
-    tools = [entry(BOOK, FAILED, "k", "timeout"), entry(BOOK, FAILED, "k", "slot_taken")]
-    assert todo(BOOK, tools) != Do("k")
+    tools = [entry(BOOK, FAILED, "k", "timeout", unsure=True), entry(BOOK, FAILED, "k", "slot_taken")]
+    again = todo(BOOK, tools)
+    assert isinstance(again, Do)
+    assert again.idempotency_key != "k"
 
 
 def test_what_was_done_is_not_done_again() -> None:
@@ -89,6 +93,13 @@ def test_a_failed_side_effect_between_is_none() -> None:
 
 def test_what_only_looks_is_looked_at_again() -> None:
     assert isinstance(todo(LOOK, [entry(LOOK, SUCCEEDED, "k")]), Do)
+
+
+def test_what_is_in_doubt() -> None:
+    lost, refused = entry(BOOK, FAILED, "k", "timeout", unsure=True), entry(BOOK, FAILED, "k", "slot_taken")
+    left_alone = entry(BOOK, FAILED, "k", "unavailable")
+    assert in_doubt([lost]) == in_doubt([lost, left_alone]) == [lost]
+    assert in_doubt([lost, entry(BOOK, SUCCEEDED, "k")]) == in_doubt([lost, refused]) == []
 
 
 @given(st.text())

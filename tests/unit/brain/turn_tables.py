@@ -48,7 +48,7 @@ def words(text: str, utterance: int = 1) -> Transcript:
 
 
 def respond(text: str, started: int, stopped: int) -> Respond:
-    return Respond(text, text, started * 1000, stopped * 1000)
+    return Respond(text, text, started * 1000, stopped * 1000, keyed=text.isdecimal())
 
 
 def play(machine: TurnMachine, rows: list[Row]) -> None:

@@ -1,0 +1,77 @@
+"""What gateway and asr tell the conversation, as events of the turn machine."""
+
+from typing import TYPE_CHECKING
+
+from services.brain.company import bridge_event
+from services.brain.turn_events import (
+    Digit,
+    EndLikely,
+    HoldChanged,
+    Partial,
+    Played,
+    SpeechStarted,
+    SpeechStopped,
+    Transcript,
+)
+from services.brain.turn_profile import Situation
+from tandem.v1.asr_pb2 import RecognizeResponse, TurnContext
+from tandem.v1.brain_pb2 import CallEvent
+
+if TYPE_CHECKING:
+    from services.brain.conversation import Conversation
+
+
+class Incoming:
+    """Of one call."""
+
+    def __init__(self, conversation: "Conversation") -> None:
+        self._call = conversation
+
+    def of_gateway(self, event: CallEvent) -> None:
+        call = self._call
+        at = event.call_time_us
+        match event.WhichOneof("event"):
+            case "playout_started":
+                call.log.playout_started(event.playout_started, at)
+            case "playout_progress":
+                call.voice.heard(event.playout_progress.utterance_id, event.playout_progress.samples_played)
+            case "playout_finished":
+                done = event.playout_finished
+                call.voice.heard(done.utterance_id, done.samples_played)
+                call.log.playout_finished(done, at)
+                call.patience.agent_fell_silent(at)
+                call.feed(Played(done.utterance_id))
+            case "dtmf":
+                wanted = call.machine.situation is Situation.COLLECTING_DIGITS
+                call.patience.impatience.key_pressed(event.dtmf.digit, wanted, call.now())
+                call.feed(Digit(event.dtmf.digit))
+            case "hold_changed":
+                call.feed(HoldChanged(event.hold_changed.on_hold))
+            case "bridge_changed":
+                call.feed(bridge_event(event.bridge_changed))
+            case "hung_up":
+                call.hung_up(event.hung_up)
+
+    def of_asr(self, response: RecognizeResponse) -> None:
+        call, now = self._call, self._call.now()
+        match response.WhichOneof("response"):
+            case "speech_started":
+                started = response.speech_started
+                # First: an answer that was begun too early gives its turn back, and this speech belongs to it.
+                call.feed(SpeechStarted(started.utterance, started.call_time_us))
+                index, traceparent = call.log.speech_began(started.call_time_us)
+                call.ears.turn_context(TurnContext(turn_index=index, traceparent=traceparent))
+            case "speech_stopped":
+                stopped = response.speech_stopped
+                call.log.speech_stopped(stopped.utterance, stopped.call_time_us + stopped.decided_after_us)
+                call.feed(SpeechStopped(stopped.utterance, stopped.call_time_us))
+            case "final":
+                call.log.transcript(response.final, now)
+                if call.agent.language == "auto" and response.final.language:
+                    call.machine.language = response.final.language
+                call.feed(Transcript(response.final.utterance, response.final.text, response.final.confidence))
+            case "partial":
+                call.feed(Partial(response.partial.utterance, response.partial.text, response.partial.confidence))
+            case "turn_end":
+                end = response.turn_end
+                call.feed(EndLikely(end.utterance, end.call_time_us, end.probability))

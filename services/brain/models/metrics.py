@@ -1,0 +1,116 @@
+"""The metrics of a brain's models. Names and labels are a contract: dashboards and alerts read them.
+
+To be used on the event loop, where it is also scraped. `deployment` is a model's id in the agents' files.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
+from services.brain.breaker import State
+from services.brain.models.ladder import Why
+from services.brain.models.standings import Standings
+from services.brain.models.step import Step, StepKind
+from services.common.telemetry.metrics import REGISTRY, Metric
+
+_FIRST_TOKEN_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+_DEPLOYMENT = ("deployment",)
+
+ATTEMPTS = Metric(
+    "tandem_brain_model_attempts_total",
+    "counter",
+    "Attempts at an answer that are over: done, abandoned (another one spoke first, or the caller went on), or why "
+    "they failed.",
+    ("deployment", "result"),
+)
+HEDGES = Metric(
+    "tandem_brain_model_hedges_total",
+    "counter",
+    "Attempts begun because the one before was slow to speak, by what came of them: won or lost.",
+    ("deployment", "result"),
+)
+UNANSWERED = Metric(
+    "tandem_brain_model_unanswered_total", "counter", "Answers that no deployment gave: the caller heard an apology."
+)
+FIRST_TOKEN = Metric(
+    "tandem_brain_model_first_token_seconds",
+    "histogram",
+    "From asking a deployment to its first speakable token; only of those that were heard.",
+    _DEPLOYMENT,
+    _FIRST_TOKEN_S,
+)
+TOKENS = Metric(
+    "tandem_brain_model_tokens_total",
+    "counter",
+    "Tokens: input, output; cached is that part of input that the provider had in its cache.",
+    ("deployment", "kind"),
+)
+COST = Metric(
+    "tandem_brain_model_cost_usd_total", "counter", "What the attempts cost, where a price is known.", _DEPLOYMENT
+)
+BREAKER = Metric("tandem_brain_model_breaker_state", "gauge", "0 closed, 1 half open, 2 open: not asked.", _DEPLOYMENT)
+METRICS = (ATTEMPTS, HEDGES, UNANSWERED, FIRST_TOKEN, TOKENS, COST, BREAKER)
+_STATES = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+_OVER = (StepKind.DONE, StepKind.ABANDONED, StepKind.FAILED)
+
+
+class ModelMetrics(Collector):
+    """All of METRICS, of one brain process. `close` when it ends."""
+
+    def __init__(self, standings: Standings, registry: CollectorRegistry = REGISTRY) -> None:
+        """Raises ValueError when the registry has those metrics already."""
+        self._standings = standings
+        self._registry = registry
+        self._counts: dict[Metric, dict[tuple[str, ...], float]] = {one: {} for one in METRICS if one.kind == "counter"}
+        self._counts[UNANSWERED][()] = 0
+        self._first_token = FIRST_TOKEN.histogram()
+        registry.register(self)
+
+    def close(self) -> None:
+        self._registry.unregister(self)
+
+    def observe(self, step: Step) -> None:
+        """Each step of each answer, once."""
+        name = step.deployment
+        if step.kind is StepKind.SPOKE:
+            self._first_token.labels(name).observe(step.first_token_us / 1e6)
+        elif step.kind is StepKind.GAVE_UP:
+            self._count(UNANSWERED, 1)
+        if step.kind not in _OVER:
+            return
+        self._count(ATTEMPTS, 1, name, step.failure.value if step.failure else step.kind.value)
+        if step.why is Why.HEDGE:
+            self._count(HEDGES, 1, name, "won" if step.first_token_us else "lost")
+        if step.usage is not None:
+            for kind, tokens in (
+                ("input", step.usage.input_tokens),
+                ("output", step.usage.output_tokens),
+                ("cached", step.usage.cached_tokens),
+            ):
+                self._count(TOKENS, tokens, name, kind)
+            self._count(COST, step.usage.cost_usd or 0.0, name)
+
+    def _count(self, metric: Metric, more: float, *labels: str) -> None:
+        counts = self._counts[metric]
+        counts[labels] = counts.get(labels, 0) + more
+
+    def describe(self) -> Iterable[Family]:
+        return [one.family() for one in METRICS]
+
+    def collect(self) -> Iterator[Family]:
+        for metric, counts in self._counts.items():
+            yield _family(metric, counts.items())
+        yield from self._first_token.collect()
+        breakers = [one.breaker for one in self._standings]
+        yield _family(BREAKER, [((one.name,), _STATES[one.state]) for one in breakers])
+
+
+def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
+    family = metric.family()
+    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
