@@ -17,11 +17,21 @@ NOW = "2026-11-23T09:00:00"
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[httpx.Client]:
+    yield from _running(tmp_path)
+
+
+@pytest.fixture
+def faulty_api(tmp_path: Path) -> Iterator[httpx.Client]:
+    """One that goes wrong when it is told to."""
+    yield from _running(tmp_path, "--faults")
+
+
+def _running(tmp_path: Path, *options: str) -> Iterator[httpx.Client]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "agents.front_desk.api", "--port", str(port), "--now", NOW]
-    process = subprocess.Popen([*command, "--database", str(tmp_path / "clinic.db")], cwd=ROOT)
+    process = subprocess.Popen([*command, "--database", str(tmp_path / "clinic.db"), *options], cwd=ROOT)
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10)
     try:
         deadline = time.monotonic() + 20

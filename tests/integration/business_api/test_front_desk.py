@@ -76,7 +76,7 @@ async def test_a_booking_system_that_is_down_is_told_honestly() -> None:
     call = Call("http://127.0.0.1:9")
     await call.says("book me in for Tuesday at ten for Maria Lopez, 5550142789")
     told = await call.says("yes")
-    assert told.startswith("I'm sorry, our booking system isn't answering, so nothing is booked yet.")
+    assert told.startswith("I'm sorry, our booking system isn't answering, so I can't see whether that is booked.")
     assert "are you open" not in told
     assert (await call.says("are you open on Saturday")).startswith("I'm sorry, I can't look up our hours right now.")
     await call.tools.aclose()
