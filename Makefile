@@ -23,7 +23,8 @@ CALL_OPTIONS := $(if $(JSON),--json) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(O
 UP_OPTIONS := $(if $(SETTINGS),--settings $(SETTINGS)) $(if $(NATS),--nats $(NATS)) $(if $(PORTS),--ports $(PORTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup call up run test test-unit test-sip check protos lock bench bench-media bench-signalling clean fuzz-sip
+.PHONY: help setup call up run test test-unit test-sip check protos lock bench bench-media bench-signalling bench-brain eval-tools \
+	clean fuzz-sip
 
 help: ## this list
 	@echo "make call is the main job: it sets up, brings Tandem up, rings it and books an appointment."
@@ -80,6 +81,12 @@ bench-media: $(STAMP) ## calls a core with their sound, one JSON object (ARGS=--
 bench-turns: $(STAMP) ## interruptions, backchannels, ends of turns and word errors, one JSON object (ARGS=--quick)
 	@$(RUN) $(BIN)/tandem models fetch --yes
 	@$(RUN) $(BIN)/python -m bench.turns --json $(ARGS)
+
+bench-brain: $(STAMP) ## what the brain costs a turn, conversations a core, dead air, one JSON object (ARGS='--levels 10,50')
+	@$(RUN) $(BIN)/python -m bench.brain --json $(ARGS)
+
+eval-tools: $(STAMP) ## 1,000 bookings interrupted, retried, taken over: none twice, none lost (ARGS='--bookings 100')
+	@$(RUN) $(BIN)/python -m evals.tools --json $(ARGS)
 
 setup: $(STAMP) ## make .venv
 
