@@ -30,6 +30,7 @@ from services.brain.reply import Reply
 from services.brain.script.provider import arguments
 from services.brain.speculation import Speculation
 from services.brain.surroundings import Surroundings
+from services.brain.to_the_end import to_the_end
 from services.brain.tool_calls import ToolCalls
 from services.brain.tools.toolbox import ToolBox
 from services.brain.turn import TurnMachine
@@ -157,16 +158,17 @@ class Conversation:
         if self.around.records is not None:
             self._events = self.around.records.call(journal, self.agent.memory)
         self.journal.save()
+        tasks: list[asyncio.Task[Any]] = []
         try:
             self._begin(journal, taken_over=found is not None)
-            remembering = asyncio.create_task(self._remember())
-            reading = asyncio.create_task(self._read(events))
-            ended = asyncio.create_task(self._over.wait())
-            await asyncio.wait({reading, ended}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, ended, remembering):
-                task.cancel()
+            tasks = [asyncio.create_task(one) for one in (self._read(events), self._over.wait(), self._remember())]
+            await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._end()
+            for task in tasks:
+                task.cancel()
+            # A gateway does not wait for our farewell, and cancels us: tools are finished and the end told all the same.
+            await to_the_end(self._end())
+        reading = tasks[0]
         if reading.done() and not reading.cancelled():
             reading.result()
 
@@ -179,6 +181,7 @@ class Conversation:
         self.history = History(self._system, json.loads(journal.messages_json or "[]"))
         self.log.resume_behind(journal.turns)
         self._turns = sum(bool(turn.caller_text) for turn in journal.turns)
+        self.tool_calls.asked = len(journal.tools)
         self.guard.limits.resume(self.use())
         self.ears.open(max((turn.caller_stopped_us for turn in journal.turns), default=0))
         self.tool_calls.resume()
@@ -336,6 +339,7 @@ class Conversation:
         wanted = self.patience.answer(respond, self.machine.expected, now)
         if self.flow.active:  # "yes" is the answer to the flow's own question
             wanted = Answer.MODEL
+            self.patience.offered_nobody()
         decision = self._bounds.decide(wanted, self.use())
         speculation, self._speculation = self._speculation, None
         as_foreseen = decision.answer is Answer.MODEL and not decision.first

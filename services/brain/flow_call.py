@@ -95,11 +95,12 @@ class FlowCall:
         """The caller's turn. What was left undone when the caller interrupted is done instead: words that were said
         while a tool ran answer no question that came after."""
         assert self._flow is not None
+        result = await asyncio.shield(self._tool) if self._tool is not None else None
         left: list[Output] = [one for one in self._todo if not isinstance(one, Say)]
         self._todo.clear()
-        if self._tool is not None:
-            left = [*self._flow.tool_answered(await asyncio.shield(self._tool), self._now()), *left]
+        if result is not None:
             self._tool = None
+            left = [*self._flow.tool_answered(result, self._now()), *left]
         if left:
             return await self._carry_out(reply, left)
         # Of a turn that went on the flow has had the beginning.
@@ -190,7 +191,7 @@ class FlowCall:
             for name, value in result.get("value", {}).items():
                 slots[name] = value if isinstance(value, str) else json.dumps(value)
         if asked is not None:
-            self._call.history.tool_answered(asked.id, json.dumps(result))
+            self._call.history.answered_last(asked.id, json.dumps(result))
         self._save()
 
     def _save(self) -> None:

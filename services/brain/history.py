@@ -61,12 +61,20 @@ class History:
             at += 1
         self._messages.insert(at, {"role": "tool", "tool_call_id": call_id, "content": content})
 
+    def answered_last(self, call_id: str, content: str) -> None:
+        """The result of a call that took several turns: the call moves behind them, where the model goes on."""
+        for at, waiting in self._open_calls():
+            if call_id not in waiting:
+                continue
+            others = [call for call in self._messages[at]["tool_calls"] if call["id"] != call_id]
+            self._messages[at : at + 1] = [{**self._messages[at], "tool_calls": others}] if others else []
+            self.agent_calls([waiting[call_id]])
+            break
+        self.tool_answered(call_id, content)
+
     def calls_under_way(self) -> list[Message]:
         """The calls without a result that the caller has said nothing behind: a brain that takes over makes them."""
-        for at, waiting in self._open_calls():
-            if not any(one["role"] == "user" for one in self._messages[at:]):
-                return list(waiting.values())
-        return []
+        return next((list(waiting.values()) for at, waiting in self._open_calls() if self._still_awaited(at)), [])
 
     def calls_without_result(self) -> list[Message]:
         """All of them, also where the caller has spoken since."""
@@ -84,8 +92,15 @@ class History:
                 yield at, waiting
 
     def _before_open_calls(self) -> int:
-        """Where to put what is said while tools run: providers want each call's result right behind it."""
-        return next((at for at, _ in self._open_calls()), len(self._messages))
+        """Where to put what is said while tools run: their results come last, and the model goes on from them.
+
+        Once the caller has spoken behind a call that is no longer so, and what is said goes behind the caller's words.
+        """
+        return next((at for at, _ in self._open_calls() if self._still_awaited(at)), len(self._messages))
+
+    def _still_awaited(self, at: int) -> bool:
+        """The caller has said nothing behind the call."""
+        return not any(one["role"] == "user" for one in self._messages[at:])
 
     def messages(self) -> list[Message]:
         """For the model: the system prompt first, nothing that was not heard."""

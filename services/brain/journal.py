@@ -45,6 +45,11 @@ class JournalWriter:
         self._fenced = False
         self._task = asyncio.create_task(self._run())
 
+    @property
+    def fenced(self) -> bool:
+        """Another brain has the call: nothing is written any more, and nothing may be begun."""
+        return self._fenced
+
     def save(self) -> int:
         """Asks for the state of now to be written; returns a number for `written`."""
         self._wanted += 1

@@ -43,6 +43,10 @@ class Patience:
         """The agent does, for another reason: "yes" is the answer to that."""
         self._offered = True
 
+    def offered_nobody(self) -> None:
+        """What `answer` asked for was not done: "yes" answers something else."""
+        self._offered = False
+
     def agent_fell_silent(self, at_us: int) -> None:
         """Nothing of the agent is heard from here on."""
         self._quiet_since_us = at_us

@@ -20,6 +20,7 @@ class Speculation:
         self.turn = turn
         self._call = conversation
         self._before = conversation.history.state()
+        self._said_once = set(conversation.said_once)
         conversation.history.take(turn)
         self._log_turn = conversation.log.begin(turn, now_us, speculative=True)
         self._reply = Reply(conversation, self._log_turn, confirmed=False)
@@ -37,3 +38,4 @@ class Speculation:
         self._call.voice.stop(self._log_turn)
         self._call.log.discarded(self._log_turn)
         self._call.history.restore(self._before)
+        self._call.said_once = self._said_once  # nobody heard what was said for this answer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import use_span
 
-from services.brain.flow.outputs import CallTool
+from services.brain.flow.outputs import CallTool, holds_secrets
 from services.brain.guardrails.hygiene import tool_content
 from services.brain.guardrails.limits import REFUSED
 from services.brain.guardrails.loops import REPEATED, ToolLoop
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # The journal is safe before a side effect is asked for, as a rule; a caller does not wait longer for a sick NATS.
 JOURNAL_WITHIN_S = 0.3
+# Another brain has the call, and may be asking for the very same: this one only thinks that it is still alive.
+_NOT_OURS = failure("unavailable", "the call has gone to another brain").content()
 # Of a call whose system cannot tell a repetition: better left undone than done twice.
 _UNKNOWN = {
     "ok": False,
@@ -59,7 +61,9 @@ class ToolCalls:
         """Once more, under its key, what may or may not have been done: the call is over, and its record is to tell."""
         for entry in in_doubt(self._call.journal.journal.tools):
             key = entry.idempotency_key
-            if self._side_effect(entry.name) and self._may_repeat(entry.name, key) and key not in self._secret_keys:
+            # What was secret is nowhere to be found any more, if it was asked for by a brain that died.
+            secret = key in self._secret_keys or holds_secrets(entry.arguments_json)
+            if self._side_effect(entry.name) and self._may_repeat(entry.name, key) and not secret:
                 self._begin(None, ModelCall("", entry.name, entry.arguments_json))
         await self.settled(within_s)
 
@@ -78,6 +82,7 @@ class ToolCalls:
         """A flow's call, which no message asks for: what is secret in it goes to the tool and nowhere else."""
         call = ModelCall("", tool.name, json.dumps(tool.shown))
         arguments = tool.arguments if tool.secret else None
+        self.asked += 1
         result: dict[str, Any] = json.loads(await self._begin(turn, call, arguments))
         return result
 
@@ -99,6 +104,7 @@ class ToolCalls:
         if not guard.limits.tool_call_allowed(self._call.use()):
             self._answer(call, json.dumps(REFUSED))
             return False
+        self.asked += 1  # here, or the model could ask for any number of them at once
         return True
 
     def _batches(self, calls: Sequence[ModelCall]) -> Iterable[list[ModelCall]]:
@@ -151,7 +157,6 @@ class ToolCalls:
         if twin is not None:
             await asyncio.wait({twin})
         journal = self._call.journal
-        self.asked += 1
         todo = what_to_do(call, journal.journal.tools, self._call.facts.call_id, self._side_effect)
         if isinstance(todo, Done):
             content = _repeated(todo.entry)
@@ -177,6 +182,10 @@ class ToolCalls:
         number = journal.save()
         if self._side_effect(call.name):
             await journal.written(number, JOURNAL_WITHIN_S)
+            if journal.fenced:
+                entry.state, entry.result_json = ToolState.TOOL_STATE_FAILED, _NOT_OURS
+                self._answer(call, _NOT_OURS)
+                return _NOT_OURS
         with contextlib.nullcontext() if turn is None else use_span(turn.span, end_on_exit=False):
             content, ok = await self._content(call, entry, arguments)
         entry.result_json = content if arguments is None else _masked(content)

@@ -90,8 +90,15 @@ async def talk(call: TextCall, read: Callable[[], str], write: Callable[[str], N
 
     `troubles` are lines that others put there, to be told once.
     """
+
+    def tell_troubles() -> None:
+        for line in dict.fromkeys(troubles):
+            write(f"  {line}")
+        troubles.clear()
+
     for line in shown(call.greeting):
         write(line)
+    tell_troubles()
     while not call.ended:
         try:
             deed = read_line(await asyncio.to_thread(read))
@@ -101,9 +108,7 @@ async def talk(call: TextCall, read: Callable[[], str], write: Callable[[str], N
             write(str(error))
             continue
         over = deed is not None and await _do(call, deed, write)
-        for line in dict.fromkeys(troubles):
-            write(f"  {line}")
-        troubles.clear()
+        tell_troubles()
         if over:
             return
 

@@ -28,11 +28,11 @@ def with_model(agent: Agent, model: str) -> Agent:
 
 
 class WatchedModels(Models):
-    """Keeps what went wrong, for whoever sits at the terminal: `told` is a line each."""
+    """Puts what went wrong into `told`, a line each, for whoever sits at the terminal."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, told: list[str]) -> None:
         super().__init__(agent)
-        self.told: list[str] = []
+        self._told = told
 
     async def answer(
         self,
@@ -44,7 +44,7 @@ class WatchedModels(Models):
     ) -> AsyncGenerator[str | ModelCall]:
         def take(step: Step) -> None:
             if step.kind is StepKind.FAILED:
-                self.told.append(f"model {step.deployment} failed: {' '.join(step.error.split())[:300]}")
+                self._told.append(f"model {step.deployment} failed: {' '.join(step.error.split())[:300]}")
             if on_step is not None:
                 on_step(step)
 
@@ -54,12 +54,12 @@ class WatchedModels(Models):
 
 
 @asynccontextmanager
-async def ready(agent: Agent) -> AsyncIterator[tuple[ToolBox, WatchedModels]]:
+async def ready(agent: Agent, told: list[str]) -> AsyncIterator[tuple[ToolBox, WatchedModels]]:
     """The agent's tools, started, and its models, warmed up; tools are closed at the end.
 
-    Raises ValueError for a model that LiteLLM does not know.
+    Each failure of a model is a line in `told`. Raises ValueError for a model that LiteLLM does not know.
     """
-    models = WatchedModels(agent)
+    models = WatchedModels(agent, told)
     await models.warm_up()
     for name in _TALKATIVE:
         # What fails is told by the agent's own log line; these add a page each time.
@@ -68,6 +68,7 @@ async def ready(agent: Agent) -> AsyncIterator[tuple[ToolBox, WatchedModels]]:
     tools = workshop.box(agent)
     try:
         await tools.start()
+        tools.openai_tools()  # looks at what the servers list, and notes what is missing there
         yield tools, models
     finally:
         await tools.aclose()

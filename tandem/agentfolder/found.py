@@ -1,5 +1,6 @@
 """Agent folders by what was asked for on the command line, and the mistakes in them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 from services.brain.agent import Agent, AgentInvalid, Mistake, load_agent
 from services.brain.agent.files import AGENT_FILE, agent_folders
+
+_UNKNOWN = re.compile(r"unknown variable \$\{(\w+)\}")
 
 
 class NoAgents(ValueError):
@@ -33,6 +36,9 @@ class Checked:
         """file:line: key: what is expected; as editors and people follow it."""
         return [f"{self.folder}/{mistake}" for mistake in self.mistakes]
 
+    def unknown_variables(self) -> list[str]:
+        return [found[1] for one in self.mistakes if (found := _UNKNOWN.match(one.expected))]
+
 
 def find_folders(asked: Sequence[Path], default: Path) -> list[Path]:
     """The folders asked for; without any, all agents in `default`. A folder of agents stands for these.
@@ -56,4 +62,11 @@ def check_folder(folder: Path, variables: Mapping[str, str]) -> Checked:
     try:
         return Checked(folder, load_agent(folder, variables))
     except AgentInvalid as error:
-        return Checked(folder, None, error.mistakes)
+        # What a text without its variable looks like is no news beside the variable that is missing.
+        without = {(one.file, one.line, one.key) for one in error.mistakes if _UNKNOWN.match(one.expected)}
+        mistakes = [
+            one
+            for one in error.mistakes
+            if _UNKNOWN.match(one.expected) or (one.file, one.line, one.key) not in without
+        ]
+        return Checked(folder, None, tuple(mistakes))

@@ -25,7 +25,8 @@ tools: tools.yaml
 # escalation:
 #   destination: "sip:reception@pbx.example"
 
-# Tools of an MCP server: a program that is started here, or `url:` for one over HTTP.
+# Tools of an MCP server: a program that is started in this folder, or `url:` for one over HTTP. `python` is Tandem's
+# own, which has the MCP SDK.
 # mcp_servers:
 #   crm:
 #     command: python
@@ -51,7 +52,8 @@ TOOLS = """\
 # What the agent can do. Each tool says how it is called and whether it changes anything (`side_effect`): then it gets
 # an idempotency key and is never done twice. docs/agents.md tells of OpenAPI, MCP and Python tools.
 tools: []
-# Take away the brackets above, and the marks below:
+# Take away the brackets above, and the marks below. ${SHOP_TOKEN} gets its value by `--set SHOP_TOKEN=...`, or under
+# `brain.variables` in the settings.
 #  - name: find_order
 #    description: The state of an order, by its number.
 #    method: GET
@@ -70,7 +72,8 @@ tools: []
 """
 
 SCRIPT = """\
-# What `tandem/script` says without a model: a wish is recognised by its examples. agents/front_desk has a big one.
+# What `tandem/script` says without a model: a wish is recognised by its examples. docs/agents.md tells how tools are
+# called from here.
 slots: {} # what is asked for, such as a day or a name
 
 intents:

@@ -31,6 +31,16 @@ def _refuse(what: str) -> NoReturn:
     raise typer.Exit(EXIT_MISTAKE)
 
 
+def _lines(checked: "list[Checked]") -> list[str]:
+    """Every mistake, and how variables come to their values where one had none."""
+    unknown = dict.fromkeys(name for one in checked for name in one.unknown_variables())
+    lines = [line for one in checked for line in one.lines()]
+    if not unknown:
+        return lines
+    values = " ".join(f"--set {name}=VALUE" for name in unknown)
+    return [*lines, f"give it a value with {values}, or under `brain.variables` in a file for --settings"]
+
+
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Small letters, digits and _: also the folder's name.")],
@@ -54,7 +64,7 @@ def check(folders: Folders = None, as_json: Json = False, settings: SettingsFile
 
     checked = _checked(folders, settings, values)
     files, wrong = _test_files(checked)
-    mistakes = [line for one in checked for line in one.lines()] + wrong
+    mistakes = _lines(checked) + wrong
     if as_json:
         found: dict[str, Any] = {"agents": [one.as_object() for one in checked], "test_mistakes": wrong}
         typer.echo(json.dumps(found, ensure_ascii=False))
@@ -87,28 +97,30 @@ def chat(
     """
     from services.brain.agent import AgentInvalid
     from tandem.agentfolder.engine import with_model
+    from tandem.agentfolder.troubles import tell_instead_of_logging
 
     agent = _usable(_checked([folder], settings, values))[0]
     try:
         agent = with_model(agent, model) if model else agent
     except AgentInvalid as error:
         _refuse(str(error))
-    _quiet()
+    told: list[str] = []
+    tell_instead_of_logging(told)
     try:
-        asyncio.run(_chat(agent, caller_number=caller, called_number=called, trunk=trunk))
+        asyncio.run(_chat(agent, told, caller_number=caller, called_number=called, trunk=trunk))
     except ValueError as error:  # of a model that is none
         _refuse(str(error))
     except KeyboardInterrupt:
         typer.echo("")
 
 
-async def _chat(agent: "Agent", **facts: str) -> None:
+async def _chat(agent: "Agent", told: list[str], **facts: str) -> None:
     from tandem.agentfolder.chat import HELP, talk
     from tandem.agentfolder.engine import ready
     from tandem.textcall import TextCall
 
     typer.echo(f"{agent.name} with {agent.deployments[0].model}\n{HELP}\n")
-    async with ready(agent) as (tools, models), TextCall(agent, tools, models, **facts) as call:  # type: ignore[arg-type]
+    async with ready(agent, told) as (tools, models), TextCall(agent, tools, models, **facts) as call:  # type: ignore[arg-type]
         prompt = "you: " if sys.stdin.isatty() else ""
 
         def read() -> str:
@@ -117,7 +129,7 @@ async def _chat(agent: "Agent", **facts: str) -> None:
                 typer.echo(f"you: {line}")
             return line
 
-        await talk(call, read, typer.echo, models.told)
+        await talk(call, read, typer.echo, told)
 
 
 @app.command("test")
@@ -133,6 +145,7 @@ def run_tests(
 ) -> None:
     """Run the tests in agent folders (tests/*.yaml): exit code 0, 1 when one fails, 2 for a mistake in a file."""
     from services.brain.agent import AgentInvalid
+    from tandem.agentfolder.troubles import tell_instead_of_logging
 
     checked = _checked(folders, settings, values)
     agents = _usable(checked)
@@ -142,7 +155,8 @@ def run_tests(
     if not files:
         where = ", ".join(str(one.folder / "tests") for one in checked)
         _refuse(f"there are no tests: expected *.yaml in {where}; `tandem agents new` makes one to begin with")
-    _quiet()
+    told: list[str] = []
+    tell_instead_of_logging(told)
     ran: list[Ran] = []
 
     def tell(one: "Ran") -> None:
@@ -151,9 +165,11 @@ def run_tests(
             _show(one, verbose)
 
     try:
-        asyncio.run(_run(agents, files, model, tell))
+        asyncio.run(_run(agents, files, model, tell, told))
     except (AgentInvalid, ValueError) as error:  # a ValueError: a model that is none
         _refuse(str(error))
+    for line in dict.fromkeys(told):
+        sys.stderr.write(f"{line}\n")
     failed = sum(not one.passed for one in ran)
     if as_json:
         found = {"passed": len(ran) - failed, "failed": failed, "tests": [one.as_object() for one in ran]}
@@ -164,14 +180,16 @@ def run_tests(
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _run(agents: "list[Agent]", files: "list[tuple[Agent, LoadedTest]]", model: str, tell: Any) -> None:
+async def _run(
+    agents: "list[Agent]", files: "list[tuple[Agent, LoadedTest]]", model: str, tell: Any, told: list[str]
+) -> None:
     from tandem.agentfolder import testrun
     from tandem.agentfolder.engine import ready, with_model
 
     for agent in agents:
         own = [file for other, file in files if other is agent]
         tested = with_model(agent, model) if model else agent
-        async with ready(tested) as (tools, models):
+        async with ready(tested, told) as (tools, models):
             await testrun.run_tests(own, tested, tools, models, tell)
 
 
@@ -208,7 +226,7 @@ def _checked(folders: list[Path] | None, settings: Path | None, values: list[str
 
 def _usable(checked: "list[Checked]") -> "list[Agent]":
     """Exits when one of them is not."""
-    if wrong := [line for one in checked for line in one.lines()]:
+    if wrong := _lines(checked):
         _refuse("\n".join(wrong))
     return [one.agent for one in checked if one.agent is not None]
 
@@ -229,10 +247,3 @@ def _test_files(checked: "list[Checked]") -> "tuple[list[tuple[Agent, LoadedTest
             except SettingsInvalid as error:
                 wrong += error.mistakes
     return files, wrong
-
-
-def _quiet() -> None:
-    """Logs are for services; here they would run into what is said. What goes wrong is still told."""
-    from services.common.telemetry import log
-
-    log.set_up("agents", "error")

@@ -1,5 +1,6 @@
 """What a flow asks of the conversation. Outputs of one event are to be carried out in their order."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ from services.brain.question import Expected
 from services.brain.turn_profile import Situation
 
 HIDDEN = "hidden"
+# As Progress.mask makes it.
+_MASK = re.compile(rf'"{HIDDEN}(, \d+)?"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,11 @@ def expected_of(outputs: Sequence[Output]) -> Expected:
 def hidden(text: str) -> str:
     """What may be written down of a turn in secret: nothing but that there was one."""
     return "[not recorded]" if text.strip() else ""
+
+
+def holds_secrets(arguments_json: str) -> bool:
+    """These arguments are for show (`CallTool.shown`): something in them was secret."""
+    return _MASK.search(arguments_json) is not None
 
 
 def failure(reason: str, error: str, slots: Mapping[str, Any]) -> Failed:

@@ -47,9 +47,14 @@ class GatheredCalls:
         return bool(name or arguments.strip())
 
     def calls(self) -> list[ModelCall]:
-        """In the model's order. What has no name can be called by nobody, and is left out."""
-        return [
-            ModelCall(one.id or f"call_{uuid.uuid4().hex}", one.name, "".join(one.arguments))
-            for _, one in sorted(self._by_index.items())
-            if one.name
-        ]
+        """In the model's order, each with an id of its own, for its result is found by it. What has no name can be
+        called by nobody, and is left out."""
+        taken: set[str] = set()
+        calls: list[ModelCall] = []
+        for _, one in sorted(self._by_index.items()):
+            if not one.name:
+                continue
+            ident = one.id if one.id and one.id not in taken else f"call_{uuid.uuid4().hex}"
+            taken.add(ident)
+            calls.append(ModelCall(ident, one.name, "".join(one.arguments)))
+        return calls
