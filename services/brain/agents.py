@@ -5,7 +5,7 @@ A live call keeps the version that it began with. What replaces it is for calls 
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import Self
 
 from services.brain.agent import Agent, AgentInvalid, load_agent
 from services.brain.agent.files import Fingerprint, agent_folders, fingerprint
+from services.brain.agent.mistakes import Mistake
 from services.brain.folderwatch import FolderWatch
 from services.brain.guardrails.call_guard import AgentGuard
 from services.brain.models import Models
@@ -183,33 +184,40 @@ class Agents:
     async def _read(self, name: str) -> None:
         """A folder that is new or has changed. With mistakes, what was there before goes on."""
         before = self._newest(name)
+        kept = before.agent.version if before else ""
         try:
             agent = await asyncio.to_thread(load_agent, self._folder / name, self._variables)
         except AgentInvalid as error:
-            mistakes = [str(mistake) for mistake in error.mistakes]
-            kept = before.agent.version if before else ""
-            logger().error(
-                "agent has mistakes, the last good version stays", agent=name, version=kept, mistakes=mistakes
-            )
+            _tell_mistakes(name, kept, error.mistakes)
             return
         if before is not None and before.agent.version == agent.version:
             if before.agent != agent:
                 logger().warning("agent changed without a new `version`, not loaded", agent=name, version=agent.version)
             return
-        made = self._made(agent)
+        try:
+            made = self._made(agent)
+        except AgentInvalid as error:
+            _tell_mistakes(name, kept, error.mistakes)
+            return
         await made.tools.start()
         try:
             await made.models.warm_up()
         except Exception as error:  # of a model that is none: what was there before goes on
-            logger().error("agent has mistakes, the last good version stays", agent=name, mistakes=[str(error)])
+            _tell_mistakes(name, kept, [error])
             await made.tools.aclose()
             return
         self._retire(name)
         self._versions.setdefault(name, []).append(made)
-        logger().info("agent loaded", agent=name, version=agent.version, before=before.agent.version if before else "")
+        logger().info("agent loaded", agent=name, version=agent.version, before=kept)
 
     def _made(self, agent: Agent) -> _Version:
-        return _Version(agent, self._tools_of(agent), self._models_of(agent), AgentGuard(agent, os.environ))
+        """Raises AgentInvalid for a `guard.filter` that does not load: its file is run here and not before."""
+        try:
+            guard = AgentGuard(agent, os.environ)
+        except Exception as error:  # whatever the file of the agent's author raises
+            mistake = Mistake(agent.guard.filter.partition(":")[0], 0, "", str(error) or repr(error))
+            raise AgentInvalid(str(agent.folder), [mistake]) from error
+        return _Version(agent, self._tools_of(agent), self._models_of(agent), guard)
 
     def _retire(self, name: str) -> None:
         """No new calls for what is there; calls that have it keep it."""
@@ -226,3 +234,8 @@ class Agents:
             task = asyncio.create_task(one.tools.aclose())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+def _tell_mistakes(name: str, kept: str, mistakes: Iterable[object]) -> None:
+    told = [str(one) for one in mistakes]
+    logger().error("agent has mistakes, the last good version stays", agent=name, version=kept, mistakes=told)

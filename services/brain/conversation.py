@@ -166,7 +166,7 @@ class Conversation:
         finally:
             for task in tasks:
                 task.cancel()
-            # A gateway does not wait for our farewell, and cancels us: tools are finished and the end told all the same.
+            # A gateway does not wait long for our farewell, and cancels us: tools are finished and the end is told.
             await to_the_end(self._end())
         reading = tasks[0]
         if reading.done() and not reading.cancelled():

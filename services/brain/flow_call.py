@@ -95,11 +95,10 @@ class FlowCall:
         """The caller's turn. What was left undone when the caller interrupted is done instead: words that were said
         while a tool ran answer no question that came after."""
         assert self._flow is not None
-        result = await asyncio.shield(self._tool) if self._tool is not None else None
+        result = await self._tool_result() if self._tool is not None else None
         left: list[Output] = [one for one in self._todo if not isinstance(one, Say)]
         self._todo.clear()
         if result is not None:
-            self._tool = None
             left = [*self._flow.tool_answered(result, self._now()), *left]
         if left:
             return await self._carry_out(reply, left)
@@ -172,9 +171,17 @@ class FlowCall:
     async def _call_tool(self, reply: "Reply", tool: CallTool) -> dict[str, Any]:
         """Interrupted, it goes on, and the next turn waits for it."""
         self._tool = asyncio.create_task(self._result(reply, tool))
-        result = await asyncio.shield(self._tool)
-        self._tool = None
-        return result
+        return await self._tool_result()
+
+    async def _tool_result(self) -> dict[str, Any]:
+        """Whoever waits for it may be interrupted, and the next turn waits on."""
+        assert self._tool is not None
+        tool = self._tool
+        try:
+            return await asyncio.shield(tool)
+        finally:
+            if tool.done():
+                self._tool = None
 
     async def _result(self, reply: "Reply", tool: CallTool) -> dict[str, Any]:
         result = await self._call.tool_calls.for_flow(reply.turn, tool)

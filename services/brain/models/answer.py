@@ -231,15 +231,17 @@ class _Answering:
         )
         # The task begins to run after this, so that its steps come behind ASKED.
         task = self._loop.create_task(attempt, name=f"model {self._models.name(start.rung)}")
+        say = self._sentence(start, scripted)
         self._attempts[start.attempt] = _Attempt(start.rung, start.why, task)
-        self._tell(StepKind.ASKED, start.attempt, say=self._sentence(start, scripted))
+        self._tell(StepKind.ASKED, start.attempt, say=say)
 
     def _sentence(self, start: Start, scripted: bool) -> str:
         sentences = self._models.agent.degraded
         if scripted:
             return sentences.script if start.rung else ""
-        # A sentence in the middle of another one would only confuse.
-        return sentences.model if start.why is Why.FAILED else ""
+        # A sentence in the middle of another one would only confuse, and the same model again is no other one.
+        another = start.rung not in {one.rung for one in self._attempts.values()}
+        return sentences.model if start.why is Why.FAILED and another else ""
 
     def _fell(self, attempt: int, failure: Failure, error: str) -> None:
         self._errors.append(f"{self._models.name(self._attempts[attempt].rung)}: {error}")

@@ -1,5 +1,6 @@
 """Tool calls of a model, and how they are gathered out of a stream."""
 
+import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,22 +27,35 @@ def call_of(message: Message) -> ModelCall:
 
 @dataclass(slots=True)
 class _One:
+    index: int
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+
+    def whole(self) -> bool:
+        try:
+            return isinstance(json.loads("".join(self.arguments)), dict)
+        except (ValueError, RecursionError):
+            return False
 
 
 class GatheredCalls:
     """The calls of one stream, whose pieces come mixed."""
 
     def __init__(self) -> None:
+        self._calls: list[_One] = []
         self._by_index: dict[int, _One] = {}
 
     def add(self, piece: Any) -> bool:
         """One element of a delta's `tool_calls`; True when something was in it."""
-        one = self._by_index.setdefault(piece.index or 0, _One())
-        one.id = piece.id or one.id
+        index = piece.index or 0
         name, arguments = piece.function.name or "", piece.function.arguments or ""
+        one = self._by_index.get(index)
+        # Some OpenAI-like servers number every call 0, and send each whole.
+        if one is None or (name and piece.id and piece.id != one.id and one.whole()):
+            one = self._by_index[index] = _One(index)
+            self._calls.append(one)
+        one.id = piece.id or one.id
         one.name = name or one.name
         one.arguments.append(arguments)
         return bool(name or arguments.strip())
@@ -51,7 +65,7 @@ class GatheredCalls:
         called by nobody, and is left out."""
         taken: set[str] = set()
         calls: list[ModelCall] = []
-        for _, one in sorted(self._by_index.items()):
+        for one in sorted(self._calls, key=lambda one: one.index):
             if not one.name:
                 continue
             ident = one.id if one.id and one.id not in taken else f"call_{uuid.uuid4().hex}"

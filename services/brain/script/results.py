@@ -65,7 +65,8 @@ class ToolResults:
         failure = intent.failed.get(str(result.get("code"))) if intent else None
         if failure:
             return self._refused(failure, {**self.memory.values(), "result": result.get("value")})
-        honest = self.moves.lines.say_failed.get(pending.tool, "")
+        # With the result where the tool is a server's, which the agent's folder does not tell of.
+        honest = self.moves.lines.say_failed.get(pending.tool) or str(result.get("say") or "")
         if pending.purpose == "answer":
             return self.moves.concluded(honest)
         if pending.purpose == "find":

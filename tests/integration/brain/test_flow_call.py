@@ -125,3 +125,32 @@ async def test_never_mind_ends_it(agent: Agent, openai_server: Any, checked: lis
         assert (await call.say("Never mind.")).agent_text == "All right."
     told = [one for one in openai_server.requests[-1]["messages"] if one["role"] == "tool"]
     assert json.loads(told[0]["content"])["code"] == "cancelled"
+
+
+async def test_the_model_reads_a_flow_in_the_order_in_which_it_was_spoken(
+    agent: Agent, openai_server: Any, checked: list[dict[str, Any]]
+) -> None:
+    """The flow's result comes last: the model goes on from there."""
+    openai_server.answers += [calls("flow_identify"), says("Hello Ada. What can I do?")]
+    async with TextCall(agent, ToolBox(agent.tools)) as call:
+        for said in ("It's about my bill.", "One two three four five six.", "Yes."):
+            await call.say(said)
+        await call.press("4711")
+    roles = [one["role"] for one in openai_server.requests[-1]["messages"][1:]]
+    assert roles == ["assistant", "user"] * 4 + ["assistant", "tool"]
+
+
+async def test_a_yes_after_a_flow_answers_no_offer_that_was_never_made(
+    agent: Agent, openai_server: Any, checked: list[dict[str, Any]]
+) -> None:
+    """The caller swore at the flow, which goes on: nobody offered them a person."""
+    with (agent.folder / "agent.yaml").open("a") as file:
+        file.write('escalation: {destination: "sip:p@127.0.0.1"}\nimpatience: {offer_after: 1}\n')
+    sworn_at = load_agent(agent.folder, {})
+    openai_server.answers += [calls("flow_identify"), says("Is there anything else?"), says("What is it?")]
+    async with TextCall(sworn_at, ToolBox(sworn_at.tools)) as call:
+        for said in ("It's about my bill.", "One two three four five six.", "Yes."):
+            await call.say(said)
+        await call.say("Fuck you, I told you already, four seven one one.")
+        assert (await call.say("Yes.")).agent_text == "What is it?"
+        assert not call.transferred

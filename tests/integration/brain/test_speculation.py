@@ -102,3 +102,17 @@ async def test_without_speculation_the_model_is_asked_when_the_turn_is_over(
     caller.hang_up()
     await caller.gone()
     assert (await world.journal("s5")).turns[1].speculations == 0
+
+
+async def test_what_was_said_once_for_an_answer_that_nobody_heard_is_said_again(world: Any, openai_server: Any) -> None:
+    """A model that stalls is owned up to once a call: but in an answer that is heard."""
+    openai_server.answers += [[], says("We open at eight."), [], says("On Saturday we are closed.")]
+    caller = world.call("s9")
+    await caller.heard()
+    caller.says(1, "When do you open?", ago_s=0.4)
+    await world.until(lambda: "We open at eight." in spoken(world))
+    caller.says(2, "On Saturday.", ago_s=0.3)
+    await world.until(lambda: "On Saturday we are closed." in spoken(world))
+    assert len([text for text in spoken(world) if "having a little trouble" in text]) == 2
+    caller.hang_up()
+    await caller.gone()

@@ -11,7 +11,7 @@ import pytest
 
 from services.brain.tools.result import ToolResult
 from services.brain.tools.toolbox import ToolBox
-from tandem.v1.call_pb2 import ToolState
+from tandem.v1.call_pb2 import CallFacts, CallJournal, CallOutcome, ToolState
 from tests.integration.brain.test_trouble import calls, says, spoken
 
 
@@ -295,3 +295,108 @@ async def test_what_may_have_been_done_is_made_sure_of_when_the_call_is_over(
     journal = await ended(world, caller)
     assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_FAILED, ToolState.TOOL_STATE_SUCCEEDED]
     assert len({one.idempotency_key for one in journal.tools}) == 1
+
+
+async def test_a_gateway_that_does_not_wait_for_our_farewell_loses_no_booking_and_no_end(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    """It cancels the stream half a second after the call is over, and the booking takes longer."""
+
+    async def slow(name: str, key: str) -> ToolResult:
+        await asyncio.sleep(0.8)
+        return ToolResult(ok=True, value="booked")
+
+    systems.answer = slow
+    openai_server.answers.append(calls("book"))
+    caller = world.call("tc11")
+    await caller.heard()
+    caller.says(1, "Book it.")
+    await world.until(lambda: len(systems.asked) == 1)
+    caller.hang_up()
+    await asyncio.sleep(0.3)
+    caller._task.cancel()
+    async with asyncio.timeout(5):
+        while (journal := await world.journal("tc11")).outcome != CallOutcome.CALL_OUTCOME_CALLER_HUNG_UP:
+            await asyncio.sleep(0.02)
+    assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_SUCCEEDED]
+
+
+async def test_a_brain_that_lost_its_call_without_noticing_begins_nothing(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    """Its model answers when another brain has long taken over, and what it asks for cannot be told from a second."""
+    openai_server.answers += [calls("cancel"), calls("cancel"), says("Cancelled.")]
+    openai_server.delays_s = {1: 0.8}
+    first = world.call("tc12")
+    await first.heard()
+    first.says(1, "Cancel it.")
+    async with asyncio.timeout(5):
+        while "Cancel it" not in (await world.journal("tc12")).messages_json:
+            await asyncio.sleep(0.01)
+    second = world.call("tc12")
+    await first.gone()
+    await world.until(lambda: "Cancelled." in spoken(world))
+    assert len(systems.asked) == 1
+    await ended(world, second)
+
+
+async def test_no_more_tool_calls_than_the_limit_in_one_answer(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    looks = [calls("look", json.dumps({"day": day}), f"l{day}") for day in range(120)]
+    openai_server.answers += [both(*looks), says("Enough.")]
+    caller = world.call("tc13")
+    await caller.heard()
+    caller.says(1, "Every day.")
+    await world.until(lambda: "Enough." in spoken(world))
+    assert len(systems.asked) == 100
+    told = results(openai_server.requests[-1])
+    assert len(told) == 120
+    assert [one["code"] for one in told.values() if not one["ok"]] == ["limit"] * 20
+    await ended(world, caller)
+
+
+async def test_a_model_that_gives_two_calls_one_id(world: Any, openai_server: Any, systems: Systems) -> None:
+    """The caller speaks meanwhile: each result stands behind its call all the same, or providers refuse the rest."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(name: str, key: str) -> ToolResult:
+        begun.set()
+        await go_on.wait()
+        return ToolResult(ok=True)
+
+    systems.answer = slow
+    looks = [calls("look", json.dumps({"day": day}), "same") for day in range(2)]
+    openai_server.answers += [both(*looks), says("Both are free.")]
+    caller = world.call("tc14")
+    await caller.heard()
+    caller.says(1, "Today or tomorrow?")
+    await asyncio.wait_for(begun.wait(), 5)
+    caller.says(2, "And hurry up please.")
+    await asyncio.sleep(0.3)
+    go_on.set()
+    await world.until(lambda: "Both are free." in spoken(world))
+    messages = openai_server.requests[-1]["messages"]
+    assert [one["role"] for one in messages][-4:] == ["assistant", "tool", "tool", "user"]
+    asked = [call["id"] for call in messages[-4]["tool_calls"]]
+    assert asked == [one["tool_call_id"] for one in messages[-3:-1]]
+    assert len(set(asked)) == 2
+    await ended(world, caller)
+
+
+async def test_what_was_secret_is_not_made_sure_of_by_another_brain(
+    world: Any, openai_server: Any, systems: Systems
+) -> None:
+    """It knows no more than that there was something."""
+    journal = CallJournal(facts=CallFacts(call_id="tc15", agent="test"), owner_epoch=1)
+    for arguments in ('{"card": "hidden, 2"}', '{"at": "9"}'):
+        journal.tools.add(
+            idempotency_key=arguments,
+            name="book",
+            arguments_json=arguments,
+            state=ToolState.TOOL_STATE_FAILED,
+            result_json='{"ok": false, "code": "timeout", "unsure": true}',
+        )
+    await world.journals.create("tc15", journal.SerializeToString())
+    await ended(world, world.call("tc15"))
+    assert [arguments for _, arguments, _ in systems.asked] == [{"at": "9"}]

@@ -58,6 +58,31 @@ def test_mistakes_are_told_by_file_and_line(made: Path) -> None:
     assert told["agents"][0]["mistakes"][0]["line"] == line
 
 
+def test_a_variable_without_a_value_is_told_with_the_way_to_give_one(made: Path) -> None:
+    (made / "tools.yaml").write_text(
+        "tools:\n  - {name: look, description: Looks., url: '${SHOP_URL}/look', side_effect: false}\n"
+    )
+    refused = RUNNER.invoke(app, ["agents", "check", str(made)])
+    assert refused.exit_code == 2
+    mistake, hint = refused.stderr.splitlines()
+    assert f"{made}/tools.yaml:2: tools[0].url: unknown variable ${{SHOP_URL}}; known: " in mistake
+    assert hint == "give it a value with --set SHOP_URL=VALUE, or under `brain.variables` in a file for --settings"
+    checked = RUNNER.invoke(app, ["agents", "check", str(made), "--set", "SHOP_URL=http://127.0.0.1:1"])
+    assert checked.exit_code == 0, checked.stderr
+
+
+def test_a_server_that_does_not_start_is_told_below_the_greeting(made: Path) -> None:
+    (made / "broken.py").write_text("raise SystemExit('no database')\n")
+    with (made / "agent.yaml").open("a") as file:
+        file.write("mcp_servers:\n  stock: {command: python, args: [broken.py], tools: [look]}\n")
+    talked = RUNNER.invoke(app, ["agents", "chat", str(made)], input="goodbye\n")
+    assert talked.exit_code == 0
+    lines = talked.stdout.splitlines()
+    at = lines.index("  MCP server stock is out of reach: Connection closed")
+    assert lines[at - 1].startswith("agent: Hello")
+    assert lines[at + 1] == "    it said: no database"
+
+
 def test_mistakes_in_tests_are_told_too(made: Path) -> None:
     (made / "tests" / "hello.yaml").write_text("steps:\n  - caller: hello\n    expects: {says: hello}\n")
     checked = RUNNER.invoke(app, ["agents", "check", str(made)])

@@ -217,3 +217,20 @@ async def test_a_given_version_is_to_be_raised_with_a_change(shelf: Shelf) -> No
     await looked_twice(agents)
     assert greeting(agents) == "Good day."
     await agents.close()
+
+
+async def test_a_filter_that_does_not_load_is_a_mistake_and_keeps_no_other_agent_from_being_read(shelf: Shelf) -> None:
+    shelf.write("desk")
+    shelf.write("post")
+    agents = shelf.agents()
+    (shelf.path / "desk" / "filter.py").write_text("import nowhere_to_be_found\n\ndef check(clause): return clause\n")
+    shelf.write("desk", greeting="Hi.", more="guard: {filter: 'filter.py:check'}")
+    shelf.write("post", greeting="Hi.")
+    with structlog.testing.capture_logs() as logs:
+        await looked_twice(agents)
+    assert greeting(agents) == "Hello."
+    assert greeting(agents, "post") == "Hi."
+    assert "nowhere_to_be_found" in next(one for one in logs if one["log_level"] == "error")["mistakes"][0]
+    await agents.close()
+    with pytest.raises(AgentInvalid, match=r"filter\.py: No module named 'nowhere_to_be_found'"):
+        shelf.agents()
