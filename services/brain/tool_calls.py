@@ -169,11 +169,7 @@ class ToolCalls:
             state=ToolState.TOOL_STATE_REQUESTED,
             turn_index=0 if turn is None else turn.entry.index,
         )
-        if (
-            todo.again
-            and call.name in self._call.tools
-            and not self._call.tools.declaration(call.name).may_repeat(todo.idempotency_key)
-        ):
+        if todo.again and not self._may_repeat(call.name, todo.idempotency_key):
             entry.state, entry.result_json = ToolState.TOOL_STATE_FAILED, json.dumps(_UNKNOWN)
             self._answer(call, entry.result_json)
             return entry.result_json

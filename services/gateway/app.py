@@ -1,7 +1,6 @@
 """The gateway's edge: sockets, connections and their end."""
 
 import asyncio
-import gc
 import secrets
 import wave
 from collections.abc import Callable
@@ -118,9 +117,6 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | N
         watches = share is None or share.watches_trunks
         if watches:
             watch.start()
-        # What is here by now stays: a full collection need not look at it again, which would hold up the sound.
-        gc.collect()
-        gc.freeze()
         await server.ready()
         if share:
             share.on_ready(board.control_address)
