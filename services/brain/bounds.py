@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from services.brain.guardrails.call_guard import CallGuard
 from services.brain.guardrails.limits import Step, Use
 from services.brain.guardrails.loops import SAY_OTHERWISE, SentenceLoop
+from services.brain.impatience import Level
 from services.brain.patience import Answer
 
+_BE_BRIEF = "The caller is losing patience: answer in one short sentence, without pleasantries."
 _IMPATIENT = "The caller lost patience and asked for a person."
 
 
@@ -28,8 +30,7 @@ class Bounds:
         self._say_near = say_near
         self._scripted = scripted
         self._circling = False
-        self.notes: list[str] = []
-        """For the model, with this turn."""
+        self._note = ""
 
     def decide(self, wanted: Answer, use: Use) -> Decision:
         """`wanted`: what the caller's patience asks for."""
@@ -45,13 +46,17 @@ class Bounds:
             wanted = Answer.OFFER_PERSON
         return Decision(wanted, self._say_near if verdict.step is Step.SAY_NEAR else "")
 
+    def notes(self, level: Level) -> list[str]:
+        """For the model, with this turn. `level`: how the caller's patience is."""
+        return [one for one in (self._note, "" if level is Level.CALM else _BE_BRIEF) if one]
+
     def agent_said(self, text: str) -> None:
         """All of a turn, as far as it was heard."""
-        self.notes = []
+        self._note = ""
         if self._scripted:
             return
         match self._guard.loops.agent_said(text):
             case SentenceLoop.TELL:
-                self.notes = [SAY_OTHERWISE]
+                self._note = SAY_OTHERWISE
             case SentenceLoop.HAND_OVER:
                 self._circling = True

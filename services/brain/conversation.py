@@ -10,6 +10,7 @@ from typing import Any
 from services.brain.agent import Agent
 from services.brain.agent_voice import AgentVoice
 from services.brain.bounds import Bounds
+from services.brain.chronicle import Chronicle
 from services.brain.company import Company, CompanyEvent
 from services.brain.context.model_context import ModelContext
 from services.brain.ears import Ears
@@ -17,15 +18,11 @@ from services.brain.flow_call import FlowCall
 from services.brain.guardrails.call_guard import AgentGuard
 from services.brain.guardrails.limits import Use
 from services.brain.history import History, Message
-from services.brain.impatience import Level
 from services.brain.incoming import Incoming
 from services.brain.journal import JournalWriter
-from services.brain.model_spans import ModelCost
-from services.brain.models import Models, Usage, call_of
-from services.brain.notices import Notices
+from services.brain.models import Models, call_of
 from services.brain.patience import Answer, Patience, profiles_of
 from services.brain.question import expected_answer
-from services.brain.records.event import CallEvents
 from services.brain.reply import Reply
 from services.brain.script.provider import arguments
 from services.brain.speculation import Speculation
@@ -38,7 +35,6 @@ from services.brain.turn_events import (
     Closing,
     Discard,
     HangUp,
-    HearingLost,
     HungUp,
     Ignored,
     Output,
@@ -66,7 +62,6 @@ from tandem.v1.tts_pb2 import SynthesizeStart
 
 HANDOVER_SETTLES_S = 3.0
 TOOLS_SETTLE_S = 10.0
-_BE_BRIEF = "The caller is losing patience: answer in one short sentence, without pleasantries."
 
 
 class Conversation:
@@ -89,7 +84,6 @@ class Conversation:
         self.guard = (guard or AgentGuard(agent, os.environ)).of_call(agent)
         self._bounds = Bounds(self.guard, agent.limits.say_near, self.models.deployments[0].scripted)
         self._turns = 0
-        self.model_cost = ModelCost()
         self.said_once: set[str] = set()
         self.agent = agent
         self.tools = tools
@@ -116,8 +110,8 @@ class Conversation:
             agent.hints,
             traceparent,
             self._incoming.of_asr,
-            self._deaf,
-            self._no_ears,
+            self._incoming.no_hearing,
+            self._incoming.no_asr,
         )
         self.voice = AgentVoice(
             around.synthesizer,
@@ -139,10 +133,8 @@ class Conversation:
         self.flow = FlowCall(self)
         self._timer: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
-        self._notices = Notices(around.control, facts.call_id, traceparent)
+        self.chronicle = Chronicle(around, facts, traceparent, self.now, lambda: self.machine.language)
         self.journal: JournalWriter
-        self._events: CallEvents | None = None
-        self._end_reason = ""
         self.outcome = CallOutcome.CALL_OUTCOME_FAILED
 
     # Life.
@@ -155,8 +147,7 @@ class Conversation:
         self.voice.epoch = journal.owner_epoch
         journal.trace_id = self.traceparent.split("-")[1] if self.traceparent else ""
         self.journal = JournalWriter(self.around.journals, journal, revision, self._over.set)
-        if self.around.records is not None:
-            self._events = self.around.records.call(journal, self.agent.memory)
+        self.chronicle.begin(journal, self.agent.memory)
         self.journal.save()
         tasks: list[asyncio.Task[Any]] = []
         try:
@@ -174,7 +165,7 @@ class Conversation:
 
     def _begin(self, journal: CallJournal, taken_over: bool) -> None:
         if not taken_over:
-            self.notify(CallNotice(started=self.facts))
+            self.chronicle.tell(CallNotice(started=self.facts))
             self.ears.open()
             self._speak_unasked(self.agent.greeting, Situation.GREETING)
             return
@@ -188,12 +179,12 @@ class Conversation:
         self.flow.restore(journal)
         if self.flow.active:
             self.feed(ReplyBegan())
-            self._start_reply(self.log.begin(None, self.now())).in_flow(None)
+            self.start_reply(self.log.begin(None, self.now())).in_flow(None)
         elif self.history.awaits_answer():
             self.feed(ReplyBegan())
             asked = [call_of(message) for message in self.history.calls_under_way()]
             under_way = [call for call in asked if not self.tool_calls.is_under_way(call)]
-            self._start_reply(self.log.begin(None, self.now())).answer(under_way)
+            self.start_reply(self.log.begin(None, self.now())).answer(under_way)
         elif not journal.turns:
             self._speak_unasked(self.agent.greeting, Situation.GREETING)
         else:
@@ -230,7 +221,7 @@ class Conversation:
         self.log.finish_all()
         self.journal.journal.outcome = self.outcome
         await self.journal.close()
-        self.notify(CallNotice(ended=self.outcome))
+        self.chronicle.tell(CallNotice(ended=self.outcome))
 
     def model_arguments(self) -> dict[str, Any]:
         """What goes to LiteLLM with each call besides messages and tools; made anew, for LiteLLM writes into it."""
@@ -248,25 +239,11 @@ class Conversation:
 
     def hung_up(self, told: brain_pb2.HungUp) -> None:
         """The call is over."""
-        self._end_reason = told.reason
+        self.chronicle.end_reason = told.reason
         if self.outcome == CallOutcome.CALL_OUTCOME_FAILED:
             ours, theirs = CallOutcome.CALL_OUTCOME_AGENT_HUNG_UP, CallOutcome.CALL_OUTCOME_CALLER_HUNG_UP
             self.outcome = theirs if told.by_caller else ours
         self._over.set()
-
-    def _deaf(self) -> None:
-        self.feed(HearingLost())
-
-    def _no_ears(self) -> None:
-        """No asr has room for the call: a person can hear the caller, and an apology is better than a deaf agent."""
-        self.feed(ReplyBegan())
-        self._stop_speaking()
-        reply = self._start_reply(self.log.begin(None, self.now()))
-        if self.agent.escalation is not None:
-            reply.hand_over("Speech recognition is overloaded: the agent cannot hear the caller.")
-        else:
-            self.feed(Closing())
-            reply.say(self.agent.trouble)
 
     # The machine.
 
@@ -299,9 +276,8 @@ class Conversation:
             case Say():
                 self._say(output)
             case Speculate(turn):
-                if (
-                    not self.tool_calls.under_way and not self.flow.active
-                ):  # their results belong to the conversation, whatever the caller does
+                # What tools and flows do belongs to the conversation, whatever the caller does.
+                if not self.tool_calls.under_way and not self.flow.active:
                     self._speculation = Speculation(self, turn, now)
             case Discard():
                 if self._speculation is not None:
@@ -316,13 +292,14 @@ class Conversation:
             case Resume():
                 self.voice.resume()
             case StopSpeaking():
-                self._stop_speaking()
+                self.stop_speaking()
             case Ignored():
                 self.log.ignored()
             case HangUp():
                 self.send(CallCommand(hang_up=brain_pb2.HangUpCall(reason="goodbye", after_playout=True)))
 
-    def _stop_speaking(self) -> None:
+    def stop_speaking(self) -> None:
+        """Nothing more is heard of the agent, and nothing more made."""
         if self.voice.audible and self.machine.state in (State.HEARING, State.ENDPOINTING):
             self.patience.impatience.interrupted()
         if self.reply is not None:
@@ -352,7 +329,7 @@ class Conversation:
         shown = self.flow.masked(respond)
         self.history.take(shown)
         self.save_messages()
-        reply = self._start_reply(self.log.begin(shown, now))
+        reply = self.start_reply(self.log.begin(shown, now))
         if decision.first:
             reply.remark(decision.first)
         if decision.answer is Answer.GOODBYE:
@@ -370,7 +347,7 @@ class Conversation:
 
     def use(self) -> Use:
         """What the call has used so far."""
-        return Use(self._turns, self.now() / 1e6, self.model_cost.usd, self.tool_calls.asked)
+        return Use(self._turns, self.now() / 1e6, self.chronicle.cost.usd, self.tool_calls.asked)
 
     def messages(self) -> list[Message]:
         """The conversation as the script knows it."""
@@ -378,17 +355,17 @@ class Conversation:
 
     def messages_for_models(self) -> list[Message]:
         """The same as other models are told it, with what holds for this turn."""
-        brief = _BE_BRIEF if self.patience.level is not Level.CALM else ""
-        notes = [one for one in (*self._bounds.notes, brief, self.flow.note) if one]
+        notes = [*self._bounds.notes(self.patience.level), *self.flow.notes]
         return self.context.messages(self.history.messages(), datetime.now(UTC), notes, self.machine.language)
 
-    def _start_reply(self, turn: Turn) -> Reply:
+    def start_reply(self, turn: Turn) -> Reply:
+        """The reply of this turn, yet without anything to say."""
         self.reply = Reply(self, turn)
         return self.reply
 
     def _speak_unasked(self, text: str, situation: Situation = Situation.SPEAKING) -> None:
         self.feed(ReplyBegan(situation))
-        self._start_reply(self.log.begin(None, self.now())).say(text)
+        self.start_reply(self.log.begin(None, self.now())).say(text)
 
     def _say(self, what: Say) -> None:
         if what is Say.FILLER:
@@ -396,9 +373,9 @@ class Conversation:
                 self.reply.fill()
             return
         if what is Say.STILL_THERE and self.flow.active:
-            self._start_reply(self.log.begin(None, self.now())).silence_in_flow()
+            self.start_reply(self.log.begin(None, self.now())).silence_in_flow()
             return
-        self._start_reply(self.log.begin(None, self.now())).say(self.patience.sentence(what, self.machine.prompts_said))
+        self.start_reply(self.log.begin(None, self.now())).say(self.patience.sentence(what, self.machine.prompts_said))
 
     def open_utterance(self, turn: Turn, cacheable: bool = False, filler: bool = False) -> Utterance:
         """A new utterance of this turn; text is fed to it."""
@@ -408,13 +385,11 @@ class Conversation:
         """What the agent just said sets what is expected of the caller."""
         self.machine.expected = expected_answer(text)
 
-    # Records.
-
     def _turn_done(self, entry: JournalTurn) -> None:
         self._bounds.agent_said(entry.agent_text)
         if entry.caller_text or entry.agent_text:
             self.journal.journal.turns.append(entry)
-            self.notify(CallNotice(turn=entry))
+            self.chronicle.tell(CallNotice(turn=entry))
         self.save_messages()
 
     def save_messages(self) -> None:
@@ -422,17 +397,3 @@ class Conversation:
         if self._speculation is None:  # what may never have been is not put down
             self.journal.journal.messages_json = self.history.to_json()
         self.journal.save()
-
-    def notify(self, notice: CallNotice) -> None:
-        """Tells whoever watches the call, and the records."""
-        notice.call_time_us = self.now()
-        self._notices.tell(notice)
-        if self.around.records is not None and self._events is not None:
-            self._events.language = self.machine.language
-            self.around.records.stream.emit(*self._events.told(notice, self._end_reason))
-
-    def spent(self, usage: Usage) -> None:
-        """A try at an answer was paid for."""
-        self.model_cost.add(usage)
-        if self._events is not None:
-            self._events.spent(usage)

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from services.brain.conversation import Conversation
     from services.brain.reply import Reply
 
+_ASIDE = (
+    "The caller is in the middle of a fixed sequence of questions, which goes on by itself after your answer: "
+    "answer this alone."
+)
+
 
 class FlowCall:
     """One a conversation. While `active`, the caller's turns go to the flow and not to the model."""
@@ -52,14 +57,9 @@ class FlowCall:
         return self._flow is not None
 
     @property
-    def note(self) -> str:
+    def notes(self) -> list[str]:
         """For a model that answers a question in between."""
-        if self._flow is None:
-            return ""
-        return (
-            "The caller is in the middle of a fixed sequence of questions, which goes on by itself after your answer: "
-            "answer this alone."
-        )
+        return [_ASIDE] if self.active else []
 
     def openai_tools(self) -> list[dict[str, Any]]:
         """The flows that the model may begin now."""

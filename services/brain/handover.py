@@ -56,9 +56,11 @@ async def hand_over(conversation: "Conversation", turn: Turn, call: ModelCall, e
     )
     if outcome.result == EscalationResult.ESCALATION_RESULT_TRANSFERRED:
         conversation.outcome = CallOutcome.CALL_OUTCOME_TRANSFERRED
-        conversation.notify(CallNotice(transfer=f"transferred, ticket {outcome.ticket_id}"))
+        conversation.chronicle.tell(CallNotice(transfer=f"transferred, ticket {outcome.ticket_id}"))
     else:
-        conversation.notify(CallNotice(transfer=f"not transferred: {outcome.reason}, ticket {outcome.ticket_id}"))
+        conversation.chronicle.tell(
+            CallNotice(transfer=f"not transferred: {outcome.reason}, ticket {outcome.ticket_id}")
+        )
     journal.save()
     if not over:
         conversation.feed(TransferReturned())
@@ -78,7 +80,7 @@ async def _follow(conversation: "Conversation", turn: Turn, start: EscalateStart
         async for response in call:
             if response.WhichOneof("response") == "outcome":
                 return response.outcome
-            conversation.notify(CallNotice(transfer=response.progress.step))
+            conversation.chronicle.tell(CallNotice(transfer=response.progress.step))
     finally:
         call.cancel()
     return EscalationOutcome(result=EscalationResult.ESCALATION_RESULT_RETURNED, reason="escalation gave no outcome")

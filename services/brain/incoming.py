@@ -4,11 +4,14 @@ from typing import TYPE_CHECKING
 
 from services.brain.company import bridge_event
 from services.brain.turn_events import (
+    Closing,
     Digit,
     EndLikely,
+    HearingLost,
     HoldChanged,
     Partial,
     Played,
+    ReplyBegan,
     SpeechStarted,
     SpeechStopped,
     Transcript,
@@ -51,6 +54,22 @@ class Incoming:
                 call.feed(bridge_event(event.bridge_changed))
             case "hung_up":
                 call.hung_up(event.hung_up)
+
+    def no_hearing(self) -> None:
+        """asr is gone; another one is asked."""
+        self._call.feed(HearingLost())
+
+    def no_asr(self) -> None:
+        """None has room for the call: a person can hear the caller, and an apology is better than a deaf agent."""
+        call = self._call
+        call.feed(ReplyBegan())
+        call.stop_speaking()
+        reply = call.start_reply(call.log.begin(None, call.now()))
+        if call.agent.escalation is not None:
+            reply.hand_over("Speech recognition is overloaded: the agent cannot hear the caller.")
+        else:
+            call.feed(Closing())
+            reply.say(call.agent.trouble)
 
     def of_asr(self, response: RecognizeResponse) -> None:
         call, now = self._call, self._call.now()

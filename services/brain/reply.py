@@ -205,7 +205,7 @@ class Reply:
         return calls
 
     def _on_step(self) -> Callable[[Step], None]:
-        spans = ModelSpans(self.turn, self._call.facts.call_id, self._call.spent)
+        spans = ModelSpans(self.turn, self._call.facts.call_id, self._call.chronicle.spent)
 
         def take(step: Step) -> None:
             spans.take(step)

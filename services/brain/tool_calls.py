@@ -187,7 +187,7 @@ class ToolCalls:
         entry.result_json = content if arguments is None else _masked(content)
         entry.state = ToolState.TOOL_STATE_SUCCEEDED if ok else ToolState.TOOL_STATE_FAILED
         self._answer(call, content)
-        self._call.notify(CallNotice(tool=entry))
+        self._call.chronicle.tell(CallNotice(tool=entry))
         return content
 
     def _answer(self, call: ModelCall, content: str) -> None:
