@@ -39,13 +39,15 @@ STALL_RATE, STALL_CALLS, STALLED_FOR_S = 0.1, 40, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`deployments` are the models of the agent whose first one stalls."""
+    """`deployments` are the models of the agent whose first one stalls. `scripted`: the levels' agent has its script in
+    place of a model."""
 
     levels: tuple[int, ...] = LEVELS
     seconds: float = MEASURED_S
     deployments: int = 2
     stall_seconds: float = STALLED_FOR_S
     stall_calls: int = STALL_CALLS
+    scripted: bool = False
 
 
 def say(line: str) -> None:
@@ -69,6 +71,7 @@ async def measure(wanted: Wanted) -> dict[str, Any]:
         "limit": {"overhead_p95_ms": figures.P95_AT_MOST_MS},
         "levels": [one.document() for one in levels],
         "stalls": {**stalls, "rate": STALL_RATE, "stall_s": STALL_S, "deployments": wanted.deployments},
+        "model": "tandem/script" if wanted.scripted else "openai/primary",
         "model_first_token_ms": round(1000 * FIRST_TOKEN_S),
         "brain_rss_mb": rss_mb,
         "machine": {**machine(), "cores": len(_CORES)},
@@ -118,7 +121,7 @@ async def _levels(wanted: Wanted) -> tuple[list[figures.Level], float]:
     levels = []
     async with contextlib.AsyncExitStack() as stack:
         say("starting …")
-        bench = _Bench(1, 0.0)
+        bench = _Bench(0 if wanted.scripted else 1, 0.0)
         callers = await bench.start(stack)
         for conversations in wanted.levels:
             await callers.grow(conversations, JOIN_S)
@@ -126,7 +129,9 @@ async def _levels(wanted: Wanted) -> tuple[list[figures.Level], float]:
             used_s, lost, seconds = await bench.during(callers, wanted.seconds)
             turns = list(callers.turns)
             await _answered(callers)
-            level = figures.level(conversations, turns, bench.provider.turns, lost, used_s, seconds)
+            level = figures.level(
+                conversations, turns, bench.provider.turns, lost, used_s, seconds, scripted=wanted.scripted
+            )
             levels.append(level)
             say(f"  {json.dumps(level.document())}")
         return levels, _rss_mb(bench.brain.process.pid)
@@ -187,13 +192,16 @@ def main() -> int:
     parser.add_argument(
         "--deployments", type=int, choices=(1, 2), default=2, help="models of the stalling agent (default: %(default)s)"
     )
+    parser.add_argument("--script", action="store_true", help="the levels with the script in place of a model")
     told = parser.parse_args()
     try:
         levels = tuple(sorted({int(one) for one in told.levels.split(",") if one}))
     except ValueError:
         parser.error(f"--levels {told.levels}: expected numbers such as 10,50,100")
     try:
-        result = uvloop.run(measure(Wanted(levels, told.seconds, told.deployments, told.stall_seconds)))
+        result = uvloop.run(
+            measure(Wanted(levels, told.seconds, told.deployments, told.stall_seconds, scripted=told.script))
+        )
     except processes.NotReady as error:
         say(str(error))
         return 2

@@ -1,4 +1,4 @@
-"""The agent folder that is measured: one tool, and one model or two."""
+"""The agent folder that is measured: one tool, and one model or two, or the script in their place."""
 
 from pathlib import Path
 
@@ -24,6 +24,23 @@ models:
   - {{model: openai/second, options: {{api_base: "{url}/second/v1", api_key: none}}}}
 """
 
+_SCRIPTED = """
+model: tandem/script
+script: script.yaml
+"""
+
+_SCRIPT = """
+slots: {}
+intents:
+  tell:
+    examples: [tell me when do you open today, this is a question tell me when you open]
+    say: "Answer: we open at eight in the morning today."
+  look:
+    examples: [please look up when do you open today, this is a question please look up when you open]
+    tool: get_hours
+    say: "Answer: we open at {{ result.opens }} today."
+"""
+
 _TOOLS = """
 tools:
   - name: get_hours
@@ -39,10 +56,12 @@ _PROMPT = "You answer the telephone of a clinic. Be brief, be kind, say nothing 
 
 
 def write_agent(folder: Path, url: str, deployments: int) -> None:
-    """`folder`/bench, whose model is served at `url` under the names of the provider's deployments."""
+    """`folder`/bench, whose model is served at `url` under the names of the provider's deployments; 0: its script."""
     assert (PRIMARY, SECOND) == ("primary", "second")
     agent = folder / "bench"
     agent.mkdir(parents=True, exist_ok=True)
-    (agent / "agent.yaml").write_text(_AGENT + (_ONE if deployments == 1 else _TWO).format(url=url))
+    models = (_SCRIPTED, _ONE, _TWO)[deployments]
+    (agent / "agent.yaml").write_text(_AGENT + models.format(url=url))
+    (agent / "script.yaml").write_text(_SCRIPT)
     (agent / "tools.yaml").write_text(_TOOLS.format(url=url))
     (agent / "system.md").write_text(_PROMPT)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.brainload.callers import Asking
-from bench.brainload.provider import Asked
+from bench.brainload.provider import TOOL_S, Asked
 from tandem.percentile import percentile
 
 # Past this the brain itself is a part of what the caller waits for.
@@ -57,17 +57,19 @@ def level(
     lost: int,
     cpu_s: float,
     seconds: float,
+    scripted: bool = False,
 ) -> Level:
     """Overhead: from the transcript that ends the turn to the answer's first text at tts, both at the neighbours' edge,
-    less the time in which a model or a tool had it."""
+    less the time in which a model or a tool had it. A script's answer is the brain's own work."""
     plain: list[float] = []
     with_tool: list[float] = []
     unanswered = 0
     for turn in turns:
-        if not turn.text_s or turn.key not in asked:
+        if not turn.text_s or (turn.key not in asked and not scripted):
             unanswered += 1
             continue
-        overhead = 1000 * (turn.text_s - turn.said_s - asked[turn.key].away_s)
+        away_s = TOOL_S * turn.with_tool if scripted else asked[turn.key].away_s
+        overhead = 1000 * (turn.text_s - turn.said_s - away_s)
         (with_tool if turn.with_tool else plain).append(overhead)
     return Level(conversations, tuple(plain), tuple(with_tool), unanswered, lost, cpu_s / seconds, seconds)
 
