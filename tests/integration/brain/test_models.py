@@ -161,9 +161,9 @@ async def test_a_stall_is_answered_by_the_hedge(made: Made, best: ChatServer, se
 
 
 async def test_the_slower_hedge_is_dropped(made: Made, best: ChatServer, second: ChatServer) -> None:
-    best.script = [Answer(["Here ", "I am."], first_s=0.45)]
+    best.script = [Answer(["Here ", "I am."], first_s=0.6)]
     second.script = [Answer(["Too late."], first_s=5)]
-    told = await ask(made(hedge_within_ms=300))
+    told = await ask(made(hedge_within_ms=500))
     assert told.text == "Here I am."
     assert told.kinds() == ["asked best", "asked second", "spoke best", "abandoned second", "done best"]
     await quiet(best, second)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from services.brain.models import Why
+from services.brain.models.ladder import Start
 from services.brain.turn import TurnMachine
 from tests.integration.brain.conftest import everywhere
 from tests.integration.brain.test_conversation import calls, says, spoken
@@ -104,8 +106,15 @@ async def test_without_speculation_the_model_is_asked_when_the_turn_is_over(
     assert (await world.journal("s5")).turns[1].speculations == 0
 
 
-async def test_what_was_said_once_for_an_answer_that_nobody_heard_is_said_again(world: Any, openai_server: Any) -> None:
+async def test_what_was_said_once_for_an_answer_that_nobody_heard_is_said_again(
+    world: Any, openai_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A model that stalls is owned up to once a call: but in an answer that is heard."""
+
+    def sentence(_: Any, start: Start, scripted: bool) -> str:
+        return "I'm having a little trouble." if start.why is Why.FAILED else ""
+
+    monkeypatch.setattr("services.brain.models.answer._Answering._sentence", sentence)
     openai_server.answers += [[], says("We open at eight."), [], says("On Saturday we are closed.")]
     caller = world.call("s9")
     await caller.heard()
