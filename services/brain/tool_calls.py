@@ -14,7 +14,8 @@ from services.brain.guardrails.hygiene import tool_content
 from services.brain.guardrails.limits import REFUSED
 from services.brain.guardrails.loops import REPEATED, ToolLoop
 from services.brain.models import ModelCall, ModelFailed, call_of
-from services.brain.tool_ledger import OUT_OF_REACH_CODES, Done, canonical, in_doubt, same, what_to_do
+from services.brain.models.call import canonical
+from services.brain.tool_ledger import OUT_OF_REACH_CODES, Done, in_doubt, same, what_to_do
 from services.brain.tools.on_behalf import on_behalf_of
 from services.brain.tools.result import failure
 from services.brain.turnlog import Turn

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.brain.models import ModelCall
+from services.brain.models.call import canonical
 from tandem.v1.call_pb2 import JournalTool, ToolState
 
 # Failures that never left this machine: they prove nothing of what was asked before.
@@ -89,14 +90,6 @@ def in_doubt(tools: Iterable[JournalTool]) -> list[JournalTool]:
         elif _result_of(entry).get("code") not in _NEVER_ASKED_CODES:
             found.pop(entry.idempotency_key, None)
     return list(found.values())
-
-
-def canonical(arguments: str) -> str:
-    """JSON as models write it, in one spelling; what is no JSON stays as it is."""
-    try:
-        return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return arguments
 
 
 def same(entry: JournalTool, call: ModelCall) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections import Counter, deque
 from enum import Enum, auto
 
-from services.brain.tool_ledger import canonical
+from services.brain.models.call import canonical
 from services.brain.words import words_of
 
 

@@ -72,3 +72,11 @@ class GatheredCalls:
             taken.add(ident)
             calls.append(ModelCall(ident, one.name, "".join(one.arguments)))
         return calls
+
+
+def canonical(arguments: str) -> str:
+    """JSON as models write it, in one spelling; what is no JSON stays as it is."""
+    try:
+        return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return arguments

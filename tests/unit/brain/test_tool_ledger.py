@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.brain.models import ModelCall
-from services.brain.tool_ledger import Do, Done, canonical, in_doubt, what_to_do
+from services.brain.models.call import canonical
+from services.brain.tool_ledger import Do, Done, in_doubt, what_to_do
 from tandem.v1.call_pb2 import CallJournal, JournalTool, ToolState
 
 REQUESTED, SUCCEEDED, FAILED = (
