@@ -99,7 +99,7 @@ class Conversation:
         # The moment of the answer, so that a brain that takes over dates "tomorrow" from the same day.
         self._answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
         self._system = agent.system_message(self._answered, facts)
-        self.context = ModelContext(agent, facts, self._answered)
+        self.context = ModelContext(agent, facts, self._answered, self._system)
         self.history = History(self._system)
         self.log = TurnLog(facts, context_from_traceparent(traceparent), around.record_pii, self._turn_done)
         self._incoming = Incoming(self)
@@ -196,7 +196,7 @@ class Conversation:
             return
         left = await self.around.records.remembered(self.agent.memory, self.facts, self.agent.zone)
         if left:
-            self.context = ModelContext(self.agent, self.facts, self._answered, left)
+            self.context = ModelContext(self.agent, self.facts, self._answered, self._system, left)
 
     async def _read(self, events: AsyncIterator[CallEvent]) -> None:
         loop = asyncio.get_running_loop()

@@ -87,10 +87,7 @@ class Reply:
         text = self._call.patience.fillers.next(kind, self._filling, self._call.patience.level)
         if text is None:
             return
-        utterance = self._call.open_utterance(self.turn, cacheable=True, filler=True)
-        self._fillers.append(utterance)
-        self._feed(utterance, text)
-        utterance.end()
+        self._fillers.append(self._sentence(text, filler=True))
 
     async def _finishing(self, work: Any) -> None:
         try:
@@ -117,6 +114,12 @@ class Reply:
             self._call.log.text_sent(self.turn, utterance.id, self._call.now())
         utterance.feed(text)
 
+    def _sentence(self, text: str, filler: bool = False) -> Utterance:
+        utterance = self._call.open_utterance(self.turn, cacheable=True, filler=filler)
+        self._feed(utterance, text)
+        utterance.end()
+        return utterance
+
     async def _say(self, text: str) -> None:
         utterance = self.remark(text)
         self._asks(text)
@@ -133,16 +136,22 @@ class Reply:
         await self._call.tool_calls.settled()
         if under_way and await self._run_tools(under_way):
             return
+        if not await self._ask_models():
+            raise ModelFailed(f"no answer after {MODEL_CALLS_A_REPLY} model calls in one turn")
+
+    async def _ask_models(self) -> bool:
+        """Until nothing is left to be called; False when that has no end. In a flow no other flow is begun."""
+        in_flow = self._call.flow.active
         for _ in range(MODEL_CALLS_A_REPLY):
-            calls = await self._speak_model()
+            calls = [call for call in await self._speak_model() if not (in_flow and self._call.flow.named(call))]
             if not calls:
-                return
+                return True
             await self._confirmed.wait()
             self._call.history.agent_calls([call.message() for call in calls])
             self._call.save_messages()
             if await self._run_tools(calls):
-                return
-        raise ModelFailed(f"no answer after {MODEL_CALLS_A_REPLY} model calls in one turn")
+                return True
+        return False
 
     async def _put_through(self, reason: str) -> None:
         if not await self.put_through(reason):
@@ -159,14 +168,7 @@ class Reply:
 
     async def aside(self) -> None:
         """The model answers, and the flow waits."""
-        for _ in range(MODEL_CALLS_A_REPLY):
-            calls = [call for call in await self._speak_model() if not self._call.flow.named(call)]
-            if not calls:
-                return
-            self._call.history.agent_calls([call.message() for call in calls])
-            self._call.save_messages()
-            if await self._run_tools(calls):
-                return
+        await self._ask_models()
 
     async def _flow_turn(self, waits: Coroutine[Any, Any, bool]) -> None:
         if not await waits:
@@ -218,10 +220,8 @@ class Reply:
 
     def remark(self, text: str) -> Utterance:
         """A sentence that is said in front of what follows."""
-        utterance = self._call.open_utterance(self.turn, cacheable=True)
+        utterance = self._sentence(text)
         self._utterances.append(utterance)
-        self._feed(utterance, text)
-        utterance.end()
         return utterance
 
     # Tools.

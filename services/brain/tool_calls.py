@@ -15,7 +15,7 @@ from services.brain.guardrails.limits import REFUSED
 from services.brain.guardrails.loops import REPEATED, ToolLoop
 from services.brain.models import ModelCall, ModelFailed, call_of
 from services.brain.models.call import canonical
-from services.brain.tool_ledger import OUT_OF_REACH_CODES, Done, in_doubt, same, what_to_do
+from services.brain.tool_ledger import OUT_OF_REACH_CODES, Done, in_doubt, result_of, same, what_to_do
 from services.brain.tools.on_behalf import on_behalf_of
 from services.brain.tools.result import failure
 from services.brain.turnlog import Turn
@@ -223,8 +223,6 @@ def _masked(content: str) -> str:
 
 def _repeated(entry: JournalTool) -> str:
     """The result of before, with a word on it for the model."""
-    try:
-        result = json.loads(entry.result_json)
-    except ValueError:
-        result = {"ok": True}
-    return json.dumps({**result, "note": "already done earlier in this call; nothing was done again"})
+    return json.dumps(
+        {"ok": True, **result_of(entry), "note": "already done earlier in this call; nothing was done again"}
+    )

@@ -67,7 +67,7 @@ def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str)
     """
     settled, open_key = 0, ""
     for entry in tools:
-        if not same(entry, call) or _result_of(entry).get("code") in _NEVER_ASKED_CODES:
+        if not same(entry, call) or result_of(entry).get("code") in _NEVER_ASKED_CODES:
             continue
         if entry.state == ToolState.TOOL_STATE_REQUESTED or unsure(entry):
             open_key = entry.idempotency_key
@@ -78,7 +78,7 @@ def idempotency_key(call: ModelCall, tools: Iterable[JournalTool], call_id: str)
 
 def unsure(entry: JournalTool) -> bool:
     """It failed, and may have been done all the same."""
-    return entry.state == ToolState.TOOL_STATE_FAILED and _result_of(entry).get("unsure") is True
+    return entry.state == ToolState.TOOL_STATE_FAILED and result_of(entry).get("unsure") is True
 
 
 def in_doubt(tools: Iterable[JournalTool]) -> list[JournalTool]:
@@ -87,7 +87,7 @@ def in_doubt(tools: Iterable[JournalTool]) -> list[JournalTool]:
     for entry in tools:
         if unsure(entry):
             found[entry.idempotency_key] = entry
-        elif _result_of(entry).get("code") not in _NEVER_ASKED_CODES:
+        elif result_of(entry).get("code") not in _NEVER_ASKED_CODES:
             found.pop(entry.idempotency_key, None)
     return list(found.values())
 
@@ -97,7 +97,8 @@ def same(entry: JournalTool, call: ModelCall) -> bool:
     return entry.name == call.name and canonical(entry.arguments_json) == canonical(call.arguments)
 
 
-def _result_of(entry: JournalTool) -> dict[str, Any]:
+def result_of(entry: JournalTool) -> dict[str, Any]:
+    """What the model was told; empty where that is no JSON object, or nothing yet."""
     try:
         result = json.loads(entry.result_json or "{}")
     except (ValueError, RecursionError):

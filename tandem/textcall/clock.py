@@ -19,7 +19,3 @@ class SkippingClock:
     def skip(self, us: int) -> None:
         """So much time has passed."""
         self._skipped_us += max(us, 0)
-
-    def skip_to(self, us: int) -> None:
-        """At least this late."""
-        self.skip(us - self.now())

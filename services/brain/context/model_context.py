@@ -16,15 +16,16 @@ from tandem.v1.call_pb2 import CallFacts
 class ModelContext:
     """Of one call, answered at `answered` (aware). The script needs none of it: it goes by the plain history."""
 
-    def __init__(self, agent: Agent, facts: CallFacts, answered: datetime, remembered: str = "") -> None:
-        """`remembered`: what earlier calls of the number left, if the agent keeps it. Raises jinja2.TemplateError."""
+    def __init__(self, agent: Agent, facts: CallFacts, answered: datetime, prompt: str, remembered: str = "") -> None:
+        """`prompt`: Agent.system_message of the call. `remembered`: what earlier calls of the number left, if the agent
+        keeps it."""
         self._agent = agent
         self._answered = agent.local(answered)
         self._lasting = frozenset(tool.name for tool in agent.tools if tool.side_effect)
         block = facts_block(facts, self._answered, agent.timezone, agent.language)
         known = "\n\n".join(one for one in (block, inert_text(remembered)) if one)
-        prompt = system_prompt(agent.system_message(answered, facts), known, topic_rules(agent.guard.topics))
-        self.system: Message = {"role": "system", "content": prompt}
+        content = system_prompt(prompt, known, topic_rules(agent.guard.topics))
+        self.system: Message = {"role": "system", "content": content}
 
     def messages(
         self, history: Sequence[Message], now: datetime, notes: Sequence[str] = (), language: str = "en"

@@ -55,10 +55,6 @@ class Flow:
         """What the model is told at the end; None before."""
         return self._progress.state.result
 
-    @property
-    def waits_for_tool(self) -> bool:
-        return self._progress.state.stage in _WAITING_FOR_TOOL
-
     # Events.
 
     def begin(self, prefilled: Mapping[str, Any], now: datetime) -> list[Output]:

@@ -92,18 +92,6 @@ def over(outputs: Sequence[Output]) -> Done | Failed | None:
     return next((one for one in outputs if isinstance(one, Done | Failed)), None)
 
 
-def situation_of(outputs: Sequence[Output]) -> Situation:
-    """What the agent does while it says these: LEGAL_TEXT when any of it must be heard in full."""
-    said = [one.situation for one in outputs if isinstance(one, Say)]
-    return Situation.LEGAL_TEXT if Situation.LEGAL_TEXT in said else (said or [Situation.SPEAKING])[-1]
-
-
-def expected_of(outputs: Sequence[Output]) -> Expected:
-    """What the caller is asked at the end of these."""
-    said = [one.expected for one in outputs if isinstance(one, Say)]
-    return said[-1] if said else Expected.ANYTHING
-
-
 def hidden(text: str) -> str:
     """What may be written down of a turn in secret: nothing but that there was one."""
     return "[not recorded]" if text.strip() else ""

@@ -65,6 +65,15 @@ def results(request: dict[str, Any]) -> dict[str, Any]:
     return {one["tool_call_id"]: json.loads(one["content"]) for one in told}
 
 
+async def asks_to_book(world: Any, call_id: str, systems: Systems) -> Any:
+    """A caller whose booking is under way."""
+    caller = world.call(call_id)
+    await caller.heard()
+    caller.says(1, "Book it.")
+    await world.until(lambda: len(systems.asked) == 1)
+    return caller
+
+
 async def ended(world: Any, caller: Any) -> Any:
     caller.hang_up()
     await caller.gone()
@@ -219,10 +228,7 @@ async def test_a_caller_who_hangs_up_loses_no_booking(world: Any, openai_server:
 
     systems.answer = slow
     openai_server.answers.append(calls("book"))
-    caller = world.call("tc7")
-    await caller.heard()
-    caller.says(1, "Book it.")
-    await world.until(lambda: len(systems.asked) == 1)
+    caller = await asks_to_book(world, "tc7", systems)
     journal = await ended(world, caller)
     assert [one.state for one in journal.tools] == [ToolState.TOOL_STATE_SUCCEEDED]
     assert "booked" in journal.messages_json
@@ -240,10 +246,7 @@ async def test_a_brain_that_takes_over_learns_what_came_of_a_call_the_caller_spo
 
     systems.answer = first_hangs
     openai_server.answers += [calls("book"), says("It is booked.")]
-    first = world.call("tc8")
-    await first.heard()
-    first.says(1, "Book it.")
-    await world.until(lambda: len(systems.asked) == 1)
+    first = await asks_to_book(world, "tc8", systems)
     first.says(2, "Are you there?")
     await asyncio.sleep(0.5)
     first._events.put_nowait(None)
@@ -308,10 +311,7 @@ async def test_a_gateway_that_does_not_wait_for_our_farewell_loses_no_booking_an
 
     systems.answer = slow
     openai_server.answers.append(calls("book"))
-    caller = world.call("tc11")
-    await caller.heard()
-    caller.says(1, "Book it.")
-    await world.until(lambda: len(systems.asked) == 1)
+    caller = await asks_to_book(world, "tc11", systems)
     caller.hang_up()
     await asyncio.sleep(0.3)
     caller._task.cancel()

@@ -25,7 +25,8 @@ ANSWERED = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 def context_of(tmp_path: Path) -> ModelContext:
     (tmp_path / "agent.yaml").write_text(AGENT)
     (tmp_path / "system.md").write_text("You sell shirts.")
-    return ModelContext(load_agent(tmp_path), CallFacts(caller_number="+4930123"), ANSWERED, "Last call: a red shirt.")
+    agent, facts = load_agent(tmp_path), CallFacts(caller_number="+4930123")
+    return ModelContext(agent, facts, ANSWERED, agent.system_message(ANSWERED, facts), "Last call: a red shirt.")
 
 
 def test_the_system_message_holds_all_that_stands_still(tmp_path: Path) -> None:
