@@ -18,7 +18,7 @@ from services.common.telemetry import names
 from services.common.telemetry.store import Attribute, Span
 
 # These get an axis of their own, wherever they hang in the tree.
-OWN_SECTION = (names.TURN, names.ESCALATION)
+OWN_SECTION = (names.TURN, names.TRANSFER)
 # A span that begins so long after what came before has a new axis: a bar in an empty row says nothing.
 GAP_NS = 1_000_000_000
 

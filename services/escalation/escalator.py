@@ -48,7 +48,7 @@ class Escalator(EscalationServicer):
             listening.cancel()
 
     def _begin(self, start: EscalateStart, context: "grpc.aio.ServicerContext[Any, Any]") -> HandOver:
-        span = tracer().start_span(names.ESCALATION, context=caller_context(context))
+        span = tracer().start_span(names.TRANSFER, context=caller_context(context))
         span.set_attributes(
             {
                 names.CALL_ID: start.facts.call_id,

@@ -16,8 +16,9 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from services.common.telemetry import names
-from services.common.telemetry.metrics import REGISTRY, Metric
-from services.gateway import metric_names as m
+from services.common.telemetry.metrics import REGISTRY
+from services.common.telemetry.schema import gateway_metrics as m
+from services.common.telemetry.schema.metric import Metric
 from services.gateway.emodel import IMPAIRMENTS
 from services.gateway.sip.events import CallEnded, EndReason
 from tandem.v1.call_pb2 import CallDirection

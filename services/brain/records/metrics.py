@@ -9,16 +9,8 @@ from prometheus_client.registry import Collector
 
 from services.brain.records.recorder import Recorder
 from services.brain.records.stream import RecordStream
-from services.common.telemetry.metrics import REGISTRY, Metric
-
-EVENTS = Metric(
-    "tandem_brain_record_events_total",
-    "counter",
-    "Events of calls' records: sent to the bus, dropped while it was away, written into SQL, refused by it.",
-    ("result",),
-)
-WAITING = Metric("tandem_brain_record_events_waiting", "gauge", "Events that the bus has not taken yet.")
-METRICS = (EVENTS, WAITING)
+from services.common.telemetry.metrics import REGISTRY
+from services.common.telemetry.schema.record_metrics import EVENTS, METRICS, WAITING
 
 
 class RecordMetrics(Collector):

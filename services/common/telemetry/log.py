@@ -29,3 +29,7 @@ def set_up(service: str, level: str = "info") -> None:
 def logger() -> structlog.typing.FilteringBoundLogger:
     log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return log
+
+
+def bind_call(call_id: str, traceparent: str) -> None:
+    """Lines of this task, and of those that it begins, carry the call's id, its trace's and its span's."""

@@ -10,20 +10,16 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
     exposition,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as AnyFamily
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
@@ -49,38 +45,9 @@ ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
-Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
-
 
 class CannotServe(OSError):
     """Nobody can listen at the address; the message says which and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A name that dashboards and alerts rely on, as it is exposed, and what it means.
-
-    `labels` have few values each, known from the settings or the code: never ids, numbers or words of people.
-    """
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-    """Upper bounds, without the infinite one; of histograms alone."""
-
-    def family(self) -> Family:
-        """Without samples; for a collector, which reads when it is asked."""
-        if self.kind == "counter":
-            return CounterMetricFamily(self.name, self.help, labels=self.labels)
-        if self.kind == "gauge":
-            return GaugeMetricFamily(self.name, self.help, labels=self.labels)
-        return HistogramMetricFamily(self.name, self.help, labels=self.labels)
-
-    def histogram(self) -> Histogram:
-        """For what is observed as it happens; in no registry."""
-        return Histogram(self.name, self.help, self.labels, buckets=self.buckets, registry=None)
 
 
 class Exposition:

@@ -64,3 +64,12 @@ def context_from_traceparent(traceparent: str) -> Context:
 def trace_id_of(span: Span) -> str:
     """32 hex digits, as Jaeger shows it."""
     return format(span.get_span_context().trace_id, "032x")
+
+
+def keep(traceparent: str, why: str) -> None:
+    """The whole trace is to be exported, whatever was drawn for it: all that is held of it, here and in every other
+    service, and all that comes. `why` is for people ("slow turn", "transferred")."""
+
+
+def call_over(traceparent: str) -> None:
+    """The call has ended: what is still held of its trace, here and elsewhere, may go. Once a call, by the gateway."""

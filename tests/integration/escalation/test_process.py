@@ -75,10 +75,10 @@ async def test_a_transfer_in_the_trace(nats_url: str, gateway: Any, receiver_: A
     edges = {(by_id[span.parent_id].name if span.parent_id else "", span.service, span.name) for span in spans}
     assert edges == {
         ("", "brain", names.TURN),
-        (names.TURN, "escalation", names.ESCALATION),
-        (names.ESCALATION, "escalation", names.TICKET),
+        (names.TURN, "escalation", names.TRANSFER),
+        (names.TRANSFER, "escalation", names.TICKET),
     }
-    (hand_over,) = [span for span in spans if span.name == names.ESCALATION]
+    (hand_over,) = [span for span in spans if span.name == names.TRANSFER]
     assert hand_over.attributes == {
         names.CALL_ID: "c1",
         names.AGENT: "front_desk",

@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from services.common.service import read_section
 from services.common.settings import ServiceSettings, SettingsInvalid, YamlFile
-from services.common.telemetry.metrics import REGISTRY, SLICE, Metric, Pages, sliced
+from services.common.telemetry.metrics import REGISTRY, SLICE, Pages, sliced
+from services.common.telemetry.schema.metric import Metric
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
 

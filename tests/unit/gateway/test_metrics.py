@@ -15,9 +15,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.common.telemetry import names
-from services.common.telemetry.metrics import Metric
+from services.common.telemetry.schema.gateway_metrics import METRICS
+from services.common.telemetry.schema.metric import Metric
 from services.gateway.call_record import media_record
-from services.gateway.metric_names import METRICS
 from services.gateway.metrics import _RUNNING, FAILURES, REASONS, GatewayMetrics, reason_of, running_counts
 from services.gateway.recording.recorder import RecorderCounts
 from services.gateway.sip.events import EndReason

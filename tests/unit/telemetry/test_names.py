@@ -21,7 +21,7 @@ def test_no_service_spells_a_name_itself() -> None:
     found = {
         f"{path.relative_to(SERVICES)}: {literal}"
         for path in SERVICES.rglob("*.py")
-        if path.name != "names.py"
+        if path.parent.name != "schema"
         for literal in LITERAL.findall(path.read_text())
     }
     assert not found

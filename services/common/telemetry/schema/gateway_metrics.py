@@ -3,7 +3,7 @@
 Base units, as Prometheus has it: seconds, ratios of 1. `trunk` is a trunk's name in the settings.
 """
 
-from services.common.telemetry.metrics import Metric
+from services.common.telemetry.schema.metric import Metric
 
 _TRUNK = ("trunk",)
 # R is at most 93.2 for narrow-band calls and 129 for wide-band ones: 50, 60, 70, 80, 90 are G.107 Annex B's steps.
@@ -115,6 +115,47 @@ RTT = Metric(
     "Round trip by RTCP; calls without RTCP are missing.",
     _TRUNK,
     _RTT_S,
+)
+
+# Signalling.
+SIP_RESPONSES = Metric(
+    "tandem_gateway_sip_responses_total",
+    "counter",
+    "Final and provisional responses; outbound are ours to their requests, inbound theirs to ours.",
+    ("trunk", "direction", "method", "class"),
+)
+CALLS_REFUSED = Metric(
+    "tandem_gateway_calls_refused_total",
+    "counter",
+    "Calls that were not admitted, by why.",
+    ("trunk", "reason"),
+)
+SETUP = Metric(
+    "tandem_gateway_setup_seconds",
+    "histogram",
+    "INVITE to 200 OK.",
+    ("trunk", "direction"),
+    (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
+)
+FIRST_AUDIO = Metric(
+    "tandem_gateway_first_audio_seconds",
+    "histogram",
+    "200 OK to the agent's first sample on RTP.",
+    _TRUNK,
+    (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0),
+)
+TRUNK_UP = Metric(
+    "tandem_gateway_trunk_up",
+    "gauge",
+    "1 while the trunk answers: by its pings and registration, if it has any.",
+    _TRUNK,
+)
+TRUNK_CALLS_LIMIT = Metric("tandem_gateway_trunk_calls_limit", "gauge", "max_calls of the trunk.", _TRUNK)
+LEASE_ACTIONS = Metric(
+    "tandem_gateway_lease_actions_total",
+    "counter",
+    "What the lease did for calls that made no progress.",
+    ("trunk", "action"),
 )
 
 # Packets and frames. These count while the call lives.
