@@ -23,7 +23,9 @@ class CallerFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """One call to be made. `script` is a dialogue script; `record` gets the stereo WAV; `voice` None: the script's."""
+    """One call to be made. `script` is a dialogue script; `record` gets the stereo WAV; `voice` None: the script's.
+
+    `network` is what the line does to the caller's packets: "loss=3,jitter=40" (evals/caller/impairment.py)."""
 
     target: str
     script: Path
@@ -31,6 +33,7 @@ class Ring:
     codec: str = "pcmu"
     voice: str | None = None
     number: str = "+15550100"
+    network: str = ""
 
 
 async def ring(call: Ring, quiet: bool = False) -> dict[str, Any]:
@@ -42,6 +45,8 @@ async def ring(call: Ring, quiet: bool = False) -> dict[str, Any]:
     argv += ["--json", "--codec", call.codec, "--from", call.number, "--max-s", str(LONGEST_CALL_S)]
     if call.record:
         argv += ["--record", str(call.record.absolute())]
+    if call.network:
+        argv += ["--network", call.network]
     if call.voice:
         argv += ["--voice", call.voice]
     process = await asyncio.create_subprocess_exec(

@@ -165,6 +165,7 @@ def make_plan(
         variables["BUSINESS_API_URL"] = f"http://{business_api}"
         module = (sys.executable, "-m", "agents.front_desk.api")
         argv: tuple[str, ...] = (*module, "--port", str(port), "--database", str(state / "business.db"))
+        argv += ("--faults",) if given.up.business_api_faults else ()
         programs.append(Program(API, (commands or {}).get(API, argv), http_answers(business_api), _import()))
 
     brain = _section(written, "brain")

@@ -22,6 +22,11 @@ class UpSettings(Settings):
         default="127.0.0.1:7306",
         description="Where the front desk's sample business API listens; null when agents use a real one.",
     )
+    business_api_faults: bool = Field(
+        default=False,
+        description="The sample business API goes wrong as PUT /faults tells it (agents/front_desk/api/faults.py): for "
+        "trying out what callers notice. Loopback only.",
+    )
     escalation_destination: str = Field(
         default="sip:reception@127.0.0.1:5080",
         description="Whom the front desk puts callers through to: ${ESCALATION_DESTINATION} in agents/front_desk. "

@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.mediaload import speech
-from bench.mediaload.impairment import Impairment, Network
 from bench.mediaload.keypad import FRAMES_A_KEY
 from bench.mediaload.lane import CAPACITY, Lane, Protect
 from bench.mediaload.mmsg import Address, stamp_ns, stamped_socket
 from bench.mediaload.punctuality import PACKET
 from bench.mediaload.uac import SRTP_KEY_BYTES, Exchange
+from evals.caller.impairment import Impairment, Network
 
 LANES = 20
 MOST_CALLS = LANES * CAPACITY

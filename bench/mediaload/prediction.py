@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from bench.mediaload.impairment import Impairment, Network
+from evals.caller.impairment import Impairment, Network
 from services.gateway.emodel import G711, rate
 
 PACKET_MS = 20.0

@@ -14,10 +14,10 @@ import numpy as np
 from bench.gatewayprocess import Cores
 from bench.latency import say
 from bench.mediaload.capacity import AGENT, ECHO
-from bench.mediaload.impairment import Network
 from bench.mediaload.point import measure
 from bench.mediaload.prediction import MOS_TOLERANCE, predict
 from bench.mediaload.stack import Child, Stack, running
+from evals.caller.impairment import Network
 from services.gateway.reorder import WAIT_TICKS
 
 _ABOUT_LOGS = {"event", "service", "level", "timestamp", "by_caller", "detail", "reason"}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evals.caller import dialogue, g711, message, phrases, wav
 from evals.caller.call import Call
+from evals.caller.impairment import Impairment, Network
 from evals.caller.report import report
 
 
@@ -27,7 +28,8 @@ def main() -> int:
         if chosen.record and not chosen.record.parent.is_dir():
             raise FileNotFoundError(f"--record: no folder {chosen.record.parent}")
         call = Call(chosen.target, (str(address[0]), port), script, sounds, chosen.number,
-                    {"pcmu": g711.PCMU, "pcma": g711.PCMA}[chosen.codec], chosen.seed, chosen.max_s)  # fmt: skip
+                    {"pcmu": g711.PCMU, "pcma": g711.PCMA}[chosen.codec], chosen.seed, chosen.max_s,
+                    Impairment(chosen.network, chosen.seed) if chosen.network else None)  # fmt: skip
     except (OSError, ValueError) as problem:
         print(f"evals.caller: {problem}", file=sys.stderr)
         return 2
@@ -45,6 +47,13 @@ def main() -> int:
     return 0 if result.outcome == "completed" else 1
 
 
+def _network(text: str) -> Network:
+    try:
+        return Network.parse(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evals.caller", description="A simulated caller over SIP and RTP.")
     parser.add_argument("--target", required=True, help="whom to ring: sip:user@host:port")
@@ -58,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--codec", choices=("pcmu", "pcma"), default="pcmu")
     parser.add_argument("--seed", type=int, default=1, help="of the comfort noise (default: %(default)s)")
+    parser.add_argument(
+        "--network", type=_network, metavar="loss=3,jitter=40", help="what the line does to what the caller sends"
+    )
     parser.add_argument("--max-s", type=float, default=180.0, help="hang up after so long (default: %(default)s)")
     return parser.parse_args()
 

@@ -6,6 +6,7 @@ busy machine delays the caller's bookkeeping but not what it measures.
 
 import contextlib
 import gc
+import heapq
 import math
 import random
 import select
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from evals.caller import rtp, sdp
 from evals.caller.dialogue import Dialogue, HangUp, Script, Turn
 from evals.caller.ear import Ear
+from evals.caller.impairment import Impairment
 from evals.caller.phrases import Phrase
 from evals.caller.sip import Address, State, Telephone
 
@@ -60,7 +62,8 @@ class Call:
     """Rings `target` and goes through `script`. `stop()` (from a signal handler) makes it hang up and return."""
 
     def __init__(self, target: str, address: Address, script: Script, phrases: Mapping[str, Phrase], number: str,
-                 codec: int, seed: int, max_s: float) -> None:  # fmt: skip
+                 codec: int, seed: int, max_s: float, line: Impairment | None = None) -> None:  # fmt: skip
+        """`line`: what the network does to what the caller sends."""
         rng = random.Random()  # not the seed's: no two calls may share Call-ID, tags or branches
         host = _local_host(address)
         self._sip, self._rtp = _bind(host), _bind(host, even=True)
@@ -80,6 +83,9 @@ class Call:
         self._first_beat = 0.0
         self._heard_stretches = 0
         self._stop = self._leaving = False
+        self._line = line
+        self._under_way: list[tuple[float, int, bytes]] = []  # due, order, packet
+        self._posted = 0
 
     def stop(self) -> None:
         """Hang up as soon as may be."""
@@ -103,6 +109,7 @@ class Call:
                 self.phone.tick(now)
                 self._flush()
                 self._beat(now)
+                self._deliver(time.monotonic())
                 leave_at = min(leave_at, self._watch(now, started))
         finally:
             gc.enable()
@@ -112,7 +119,8 @@ class Call:
         return self.result
 
     def _wait(self, now: float) -> None:
-        due = min(self.phone.next_at, self._next_beat, now + 0.25)
+        arriving = self._under_way[0][0] if self._under_way else math.inf
+        due = min(self.phone.next_at, self._next_beat, arriving, now + 0.25)
         ready, _, _ = select.select([self._sip, self._rtp], [], [], max(due - now, 0))
         if self._sip in ready:
             self._drain(self._sip, self._receive_sip)
@@ -180,11 +188,24 @@ class Call:
         at_ms = self._clock_ms(time.monotonic()) - rtp.FRAME_MS
         if self._remote.direction in ("sendrecv", "recvonly"):
             for packet in packets:
-                self._rtp.sendto(packet, (self._remote.host, self._remote.port))
+                self._post(packet)
         self.result.caller_track.lay(self._clock_ms(self._next_beat) - rtp.FRAME_MS, samples)
         self.result.sent = self._sender.sent
         if speaking:
             self._spoken(at_ms)
+
+    def _post(self, packet: bytes) -> None:
+        copies = self._line.packet(packet) if self._line else [(packet, 0.0)]
+        now = time.monotonic()
+        for copy, delay_ms in copies:
+            self._posted += 1
+            heapq.heappush(self._under_way, (now + delay_ms / 1000, self._posted, copy))
+        self._deliver(now)
+
+    def _deliver(self, now: float) -> None:
+        while self._under_way and self._under_way[0][0] <= now and self._remote is not None:
+            _, _, packet = heapq.heappop(self._under_way)
+            self._rtp.sendto(packet, (self._remote.host, self._remote.port))
 
     def _spoken(self, at_ms: float) -> None:
         """Note when the first and the last audible sample of this turn went out; close the turn with its last frame."""

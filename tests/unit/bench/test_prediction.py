@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.mediaload.impairment import Network
+from evals.caller.impairment import Network
 from bench.mediaload.prediction import predict
 from bench.mediaload.scenario import mos_as_predicted
 from services.gateway.emodel import G711, rate

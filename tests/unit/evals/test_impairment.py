@@ -1,4 +1,4 @@
-"""What bench/mediaload/impairment.py does to a stream: shares in the long run, bounds, and the same run twice."""
+"""What evals/caller/impairment.py does to a stream: shares in the long run, bounds, and the same run twice."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.mediaload.impairment import MAX_DELAY_MS, Impairment, Network
+from evals.caller.impairment import MAX_DELAY_MS, Impairment, Network
 
 MANY = 20_000
 shares = st.floats(0, 99, allow_nan=False)

@@ -1,0 +1,1 @@
+"""Faults planted in a running Tandem, and whether its telemetry names them."""
