@@ -15,6 +15,7 @@ from tandem.commands.sip import sip  # noqa: E402
 from tandem.commands.trace import trace  # noqa: E402
 from tandem.commands.trunks import trunks  # noqa: E402
 from tandem.commands.up import up  # noqa: E402
+from tandem.commands.why import why  # noqa: E402
 
 app = typer.Typer(
     name="tandem",
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(call)
 app.command()(trace)
+app.command()(why)
 app.command()(sip)
 app.command()(trunks)
 app.command()(dial)

@@ -59,6 +59,8 @@ class Plan:
     nats_url: str
     otlp: str | None
     otlp_endpoint: str | None
+    trace_queries: str | None = None
+    """Where the embedded trace store answers Jaeger's queries; None for nowhere."""
     addresses: Mapping[str, str] = field(default_factory=dict)
     certificate_hosts: tuple[str, ...] = ()
     """Whom the certificate of our own making is for; none where SIP over TLS is off, or has another."""
@@ -99,12 +101,14 @@ def make_plan(
     otlp_endpoint: str | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     commands: Mapping[str, tuple[str, ...]] | None = None,
+    trace_queries: bool = False,
 ) -> Plan:
     """The programs of a stack.
 
     `nats_url`: a server that is already there, instead of the embedded one. `free_ports`: everything on ports that
     nobody uses now. `otlp_endpoint`: where the environment sends traces. `overrides`: settings by section that win over
-    the file. `commands`: other argv for a service (tests). Raises SettingsInvalid when an override does not fit, and
+    the file. `commands`: other argv for a service (tests). `trace_queries`: whether the embedded trace store is to
+    answer Jaeger's queries. Raises SettingsInvalid when an override does not fit, and
     StartRefused when the NATS server's package is missing.
     """
     written = copy.deepcopy(given.written)
@@ -178,6 +182,12 @@ def make_plan(
     # Nobody but our own children speaks to the embedded store: any free port will do.
     otlp = None if outside else f"127.0.0.1:{port_for()}"
     endpoint = outside or f"http://{otlp}"
+    queries = given.up.traces_address if otlp and trace_queries else None
+    if queries is not None:
+        host, port = split_address(queries)
+        port = port_for() if free_ports else port
+        queries = f"{bracketed(host)}:{port}"
+        listeners.append(Listener("Jaeger's query API", "up.traces_address", host, port))
     checked = stack_settings.check(YamlFile(Path("settings in force"), yaml.safe_dump(written)))
     for service in SERVICES:
         module = (sys.executable, "-m", f"services.{service}")
@@ -202,6 +212,7 @@ def make_plan(
         nats_url=url,
         otlp=otlp,
         otlp_endpoint=endpoint,
+        trace_queries=queries,
         addresses=addresses,
         certificate_hosts=certificate_hosts,
     )

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.common.service import SECTIONS, read_section
 from services.common.settings import ServiceSettings, Settings, SettingsInvalid, YamlFile, read_yaml
@@ -32,6 +32,20 @@ class UpSettings(Settings):
         description="Whom the front desk puts callers through to: ${ESCALATION_DESTINATION} in agents/front_desk. "
         "The default is nobody's telephone: a REFER to it fails and the caller comes back to the agent.",
     )
+    traces_address: str | None = Field(
+        default="127.0.0.1:16686",
+        description="Where Jaeger's query API is answered from the embedded trace store, for the Jaeger UI or Grafana "
+        "(docs/operations/traces.md); null for nowhere. There is no password: keep it on loopback. Nothing listens "
+        "when traces go to a collector.",
+    )
+
+    @field_validator("traces_address")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        host, _, port = (value or "").rpartition(":")
+        if value is not None and not (host and port.isdecimal() and int(port) < 65536):
+            raise ValueError(f"expected host:port, as 127.0.0.1:16686, not {value!r}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Stack:
         try:
             self.plan.write()
             if self.plan.otlp:
-                self._traces = await receiver.serve(self.plan.otlp, self.plan.trace_database)
+                self._traces = await receiver.serve(self.plan.otlp, self.plan.trace_database, self.plan.trace_queries)
             # NATS first: a service that finds none at its start refuses to start.
             await self.supervisor.start([one for one in self.plan.programs if one.name == NATS], within_s)
             if not await nats_greets(self.nats_url)():

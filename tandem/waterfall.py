@@ -15,7 +15,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from services.common.telemetry import names
-from services.common.telemetry.store import Attribute, Span
+from services.common.telemetry.storedspan import Span
+from tandem.cleaned import clean
+from tandem.spannotes import failure, ms_text, notes_of, title_of, value_text
 
 # These get an axis of their own, wherever they hang in the tree.
 OWN_SECTION = (names.TURN, names.TRANSFER)
@@ -28,37 +30,7 @@ _MS_CELLS = 8
 _LABEL_CELLS = (18, 40)
 _BAR_CELLS = (12, 48)
 _NOTES_CELLS = 24  # narrower than this, notes go under the row
-_EVENTS = 6
 _COLOURS = {"gateway": "cyan", "asr": "yellow", "brain": "magenta", "tts": "green", "escalation": "blue"}
-
-# What is worth reading at the end of a row, in this order.
-_SHOWN = {
-    names.SIP_METHOD: "method",
-    names.SIP_STATUS: "status",
-    names.CODEC: "codec",
-    names.TOOL_OK: "ok",
-    names.MODEL_FIRST_TOKEN_MS: "first_token_ms",
-    names.ASR_AUDIO_MS: "audio_ms",
-    names.ASR_QUEUE_MS: "queue_ms",
-    names.ASR_DECODE_MS: "decode_ms",
-    names.ASR_WORDS: "words",
-    names.TTS_ENGINE: "engine",
-    names.TTS_FROM_CACHE: "from_cache",
-    names.TTS_QUEUE_MS: "queue_ms",
-    names.TTS_SYNTHESIS_MS: "synthesis_ms",
-    names.TTS_AUDIO_MS: "audio_ms",
-    names.PLAYOUT_WAIT_MS: "wait_ms",
-    names.PLAYOUT_PLAYED_MS: "played_ms",
-    names.PLAYOUT_END: "end",
-    names.TRANSFER_DESTINATION: "destination",
-    names.TRANSFER_RESULT: "result",
-    names.TRANSFER_REASON: "reason",
-    names.TRANSFER_PRESUMED: "presumed",
-    names.TICKET_ID: "ticket",
-    names.TICKET_DELIVERED: "delivered",
-    names.HANGUP_REASON: "reason",
-    names.HANGUP_BY_CALLER: "by_caller",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +39,7 @@ class Row:
     guide: str  # the tree's branches before the name
     parent: str = ""  # its name, where it is drawn in another section
     orphan: bool = False  # the parent is not in the trace (yet)
+    follows: tuple[str, ...] = ()  # what it links to: names, or ids of what is in no trace of this call
 
 
 @dataclass(slots=True)
@@ -127,6 +100,12 @@ class _Forest:
         parent = self._by_id.get(span.parent_id)
         return parent is None or span.name in OWN_SECTION or span.start_ns > parent.end_ns + GAP_NS
 
+    def _follows(self, span: Span) -> tuple[str, ...]:
+        return tuple(
+            title_of(other) if (other := self._by_id.get(link.span_id)) else f"{link.trace_id[:8]}/{link.span_id[:8]}"
+            for link in span.links
+        )
+
     def _tree(self, head: Span) -> list[Row]:
         rows: list[Row] = []
         # (span, the guide before its own branch, whether it is the last of its siblings)
@@ -138,10 +117,11 @@ class _Forest:
             self._drawn.add(span.span_id)
             if span is head:
                 parent = self._by_id.get(span.parent_id)
-                rows.append(Row(span, "", parent.name if parent else "", bool(span.parent_id) and parent is None))
+                orphan = bool(span.parent_id) and parent is None
+                rows.append(Row(span, "", parent.name if parent else "", orphan, self._follows(span)))
                 below = ""
             else:
-                rows.append(Row(span, stem + ("└ " if last else "├ ")))
+                rows.append(Row(span, stem + ("└ " if last else "├ "), follows=self._follows(span)))
                 below = stem + ("  " if last else "│ ")
             kept = [child for child in self._children[span.span_id] if not self._begins_tree(child)]
             waiting += [(child, below, child is kept[-1]) for child in reversed(kept)]
@@ -175,13 +155,13 @@ def _header(trace_id: str, spans: list[Span], sections: list[Section], traces: i
     lasted = (max(span.end_ns for span in spans) - started) / 1e9
     when = datetime.fromtimestamp(started // 1_000_000_000, UTC)
     facts = [
-        f"call {_clean(call)}",
-        *([_clean(agent)] if agent else []),
+        f"call {clean(call)}",
+        *([clean(agent)] if agent else []),
         f"{when:%Y-%m-%d %H:%M:%S} UTC",
         f"{lasted:.1f} s",
         f"{turns} turn{'' if turns == 1 else 's'}",
     ]
-    services = list(dict.fromkeys(_clean(span.service) for span in spans))
+    services = list(dict.fromkeys(clean(span.service) for span in spans))
     words = [f"trace {trace_id}", "·", f"{len(spans)} span{'' if len(spans) == 1 else 's'}", "of", *services]
     lines = [Text(line, style="bold") for line in _pack(facts, width, " · ")]
     for line in (Text(line) for line in _pack(words, width, " ")):
@@ -217,27 +197,34 @@ class _Layout:
     def title(self, section: Section, call_start_ns: int) -> list[Text]:
         """What the section is, when in the call, its axis; for a turn, where its latency went."""
         head = section.head
-        name = head.name
-        if name == names.TURN and names.TURN_INDEX in head.attributes:
-            name = f"turn {head.attributes[names.TURN_INDEX]}"
-        first = Text(_fit(f"{name} at {(section.start_ns - call_start_ns) / 1e9:.2f} s", self.left), style="bold")
-        end = f"{_ms(section.end_ns - section.start_ns)} ms"
+        first = Text(
+            _fit(f"{title_of(head)} at {(section.start_ns - call_start_ns) / 1e9:.2f} s", self.left), style="bold"
+        )
+        end = f"{ms_text(section.end_ns - section.start_ns)} ms"
         first.append("0" + end.rjust(self.bar - 1), style="dim")
         return [first, *(Text(line) for line in _turn_lines(head, self.width))]
+
+    def _notes(self, row: Row) -> list[str]:
+        notes = []
+        if row.orphan:
+            notes.append(f"⚠ parent {row.span.parent_id[:8]} missing")
+        elif row.parent:
+            notes.append(f"← {clean(row.parent)}")
+        return notes + [f"⇠ {clean(name)}" for name in row.follows] + notes_of(row.span)
 
     def row(self, row: Row, section: Section) -> list[Text]:
         span = row.span
         failed = span.status == "error"
         line = Text(style="red" if failed else "")
-        line.append(_fit(_clean(span.service), _SERVICE_CELLS) + " ", style="" if failed else _colour(span.service))
+        line.append(_fit(clean(span.service), _SERVICE_CELLS) + " ", style="" if failed else _colour(span.service))
         guide = row.guide if len(row.guide) < self.label - 4 else "… "
-        line.append(guide, style="dim").append(_fit(_clean(span.name), self.label - len(guide)))
-        line.append(" " + _ms(span.start_ns - section.start_ns).rjust(_MS_CELLS))
-        line.append(" " + _ms(span.end_ns - span.start_ns).rjust(_MS_CELLS) + "  ")
+        line.append(guide, style="dim").append(_fit(clean(span.name), self.label - len(guide)))
+        line.append(" " + ms_text(span.start_ns - section.start_ns).rjust(_MS_CELLS))
+        line.append(" " + ms_text(span.end_ns - span.start_ns).rjust(_MS_CELLS) + "  ")
         bar = _bar(span.start_ns, span.end_ns, section.start_ns, section.end_ns, self.bar)
         line.append(bar, style="" if failed else _colour(span.service))
         lines = [line]
-        notes = _notes(row)
+        notes = self._notes(row)
         if self.notes:
             packed = _pack(notes, self.notes)
             if packed:
@@ -249,9 +236,7 @@ class _Layout:
             lines += [Text(" " * indent + more, style=style) for more in _pack(notes, self.width - indent)]
         if failed:
             indent = _SERVICE_CELLS + 1 + len(guide)
-            lines += [
-                Text(" " * indent + more, style="red") for more in _pack(_failure(span), self.width - indent, " ")
-            ]
+            lines += [Text(" " * indent + more, style="red") for more in _pack(failure(span), self.width - indent, " ")]
         for each in lines:
             each.rstrip()
         return lines
@@ -264,45 +249,22 @@ def _turn_lines(head: Span, width: int) -> list[str]:
     if isinstance(ear, int | float):
         prefix = names.TURN_PART_MS + "."
         parts = [
-            f"{name.removeprefix(prefix)} {_value(value)}"
+            f"{name.removeprefix(prefix)} {value_text(value)}"
             for name, value in attributes.items()
             if name.startswith(prefix) and value
         ]
-        parts.append(f"unexplained {_value(attributes.get(names.TURN_UNEXPLAINED_MS, 0))}")
-        words = f"ear latency {_value(ear)} ms = {' + '.join(parts)}".split(" ")
+        parts.append(f"unexplained {value_text(attributes.get(names.TURN_UNEXPLAINED_MS, 0))}")
+        words = f"ear latency {value_text(ear)} ms = {' + '.join(parts)}".split(" ")
         lines += ["  " + line for line in _pack(words, width - 2, " ")]
+    answer = attributes.get(names.TURN_ANSWER_MS)
+    if isinstance(answer, int | float):
+        lines.append(f"  the answer itself after {value_text(answer)} ms, behind a filler")
     if attributes.get(names.TURN_INTERRUPTED):
         lines.append("  interrupted by the caller")
     for name, who in ((names.TURN_CALLER_TEXT, "caller"), (names.TURN_AGENT_TEXT, "agent")):
         if attributes.get(name):
-            lines += ["  " + line for line in _pack(f"{who}: {_clean(attributes[name])}".split(" "), width - 2, " ")]
+            lines += ["  " + line for line in _pack(f"{who}: {clean(attributes[name])}".split(" "), width - 2, " ")]
     return lines
-
-
-def _notes(row: Row) -> list[str]:
-    span = row.span
-    notes = []
-    if row.orphan:
-        notes.append(f"⚠ parent {span.parent_id[:8]} missing")
-    elif row.parent:
-        notes.append(f"← {_clean(row.parent)}")
-    for name, label in _SHOWN.items():
-        value = span.attributes.get(name)
-        if value is None or value == "" or (name == names.TRANSFER_PRESUMED and not value):
-            continue
-        notes.append(f"{label}={_value(value)}")
-    events = [one for one in span.events if one.name != "exception"]
-    notes += [f"{_clean(one.name)}@{_ms(one.time_ns - span.start_ns)}" for one in events[:_EVENTS]]
-    if len(events) > _EVENTS:
-        notes.append(f"and {len(events) - _EVENTS} events")
-    return notes
-
-
-def _failure(span: Span) -> list[str]:
-    """Why a span failed, word by word."""
-    said = [span.status_message]
-    said += [str(one.attributes.get("exception.message") or "") for one in span.events if one.name == "exception"]
-    return f"✗ {_clean('; '.join(dict.fromkeys(filter(None, said))) or 'failed')}".split(" ")
 
 
 def _bar(start: int, end: int, axis_start: int, axis_end: int, cells: int) -> str:
@@ -334,24 +296,6 @@ def _fit(text: str, cells: int) -> str:
     if cells < 1:
         return ""
     return set_cell_size(text, cells) if cell_len(text) <= cells else set_cell_size(text, cells - 1) + "…"
-
-
-def _ms(time_ns: int) -> str:
-    ms = time_ns / 1e6
-    return f"{ms:.1f}" if abs(ms) < 10 else f"{ms:.0f}"
-
-
-def _value(value: Attribute) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.1f}".removesuffix(".0")
-    return _clean(value)
-
-
-def _clean(value: Attribute) -> str:
-    """Peers write into these: nothing that moves a cursor reaches the terminal."""
-    return "".join(letter if letter.isprintable() else "·" for letter in str(value))
 
 
 def _colour(service: str) -> str:

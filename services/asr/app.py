@@ -8,6 +8,7 @@ import numpy as np
 
 from services.asr import turn_end
 from services.asr.language import primary
+from services.asr.metrics import AsrMetrics
 from services.asr.recognition import Recognition, WhisperPass
 from services.asr.recognizer import Recognizer
 from services.asr.settings import AsrSettings
@@ -18,6 +19,7 @@ from services.common.models import ModelMissing, ModelUnknown, locate
 from services.common.rpc import RpcServer
 from services.common.service import StartRefused
 from services.common.telemetry import log
+from services.common.telemetry.metrics import REGISTRY
 from tandem.v1 import asr_pb2_grpc
 
 __all__ = ["WhisperPass", "load", "load_smaller", "load_vad", "load_whisper", "run"]
@@ -37,6 +39,7 @@ async def run(settings: AsrSettings, stop: asyncio.Event) -> None:
         smaller = await asyncio.to_thread(load_smaller, settings) if settings.provider == "local" else None
         turn_ends = await asyncio.to_thread(turn_end.load, settings)
         recognition = Recognition(settings, whisper, smaller)
+        metrics = AsrMetrics(recognition.passes, REGISTRY)
         try:
             recognizer = Recognizer(
                 settings,
@@ -46,6 +49,7 @@ async def run(settings: AsrSettings, stop: asyncio.Event) -> None:
                 recognition.calls.knows,
                 calls=recognition.calls,
                 turn_ends=turn_ends,
+                metrics=metrics,
             )
             asr_pb2_grpc.add_RecognizerServicer_to_server(recognizer, server.server)
             await server.start()
@@ -54,6 +58,7 @@ async def run(settings: AsrSettings, stop: asyncio.Event) -> None:
             await stop.wait()
             await server.ready(False)
         finally:
+            metrics.close()
             await recognition.close()
             if turn_ends is not None:
                 turn_ends.close()

@@ -1,6 +1,5 @@
 """Passes over an utterance that is not over: a head start on its final, and partials. One at a time a call."""
 
-import asyncio
 from collections.abc import Callable
 
 from services.asr.partials import covers
@@ -12,13 +11,19 @@ from services.asr.segment import Segment
 class EarlyPasses:
     """The latest early pass of one call; it becomes the final's when only silence followed."""
 
-    def __init__(self, passes: Passes | CallPasses, told: Callable[[int, Segment, Outcome], None]) -> None:
-        """`told` is given utterance, clip and outcome of a pass that came before its utterance ended."""
+    def __init__(
+        self,
+        passes: Passes | CallPasses,
+        told: Callable[[int, Segment, Outcome], None],
+        over: Callable[[int, Segment, Outcome], None],
+    ) -> None:
+        """`told` is given utterance, clip and outcome of a pass that came before its utterance ended; `over` of every
+        pass, whatever became of it."""
         self._passes = passes
         self._told = told
+        self._over = over
         self._latest: Pass | None = None
         self._outcome: Outcome | None = None
-        self._watching: asyncio.Task[None] | None = None
 
     @property
     def under_way(self) -> bool:
@@ -28,10 +33,10 @@ class EarlyPasses:
     def ask(self, kind: Kind, utterance: int, clip: Segment, language: str, prompt: str) -> bool:
         """A pass over the utterance so far, if a worker is idle. The one before it is dropped. Was it asked for?"""
         self.drop()
-        self._latest = self._passes.ask_if_idle(clip, language, prompt, kind)
-        if self._latest is None:
+        asked = self._latest = self._passes.ask_if_idle(clip, language, prompt, kind)
+        if asked is None:
             return False
-        self._watching = asyncio.create_task(self._watch(self._latest, utterance))
+        asked.then(lambda outcome: self._came(asked, utterance, outcome))
         return True
 
     def covers(self, ended_us: int) -> bool:
@@ -44,24 +49,19 @@ class EarlyPasses:
         if not self.covers(ended_us):
             self.drop()
             return None
-        taken, self._latest = self._latest, None
-        self._forget()
+        taken = self._latest
+        self._latest = self._outcome = None
         return taken if taken is not None and taken.promote() else None
 
     def drop(self) -> None:
         """Nothing that was asked for is wanted any more."""
         if self._latest is not None:
             self._latest.drop()
-            self._latest = None
-        self._forget()
+        self._latest = self._outcome = None
 
-    def _forget(self) -> None:
-        self._outcome = None
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
-
-    async def _watch(self, asked: Pass, utterance: int) -> None:
-        self._outcome = outcome = await asked.outcome()
-        if outcome.error is None and not outcome.shed:
-            self._told(utterance, asked.segment, outcome)
+    def _came(self, asked: Pass, utterance: int, outcome: Outcome) -> None:
+        if asked is self._latest:
+            self._outcome = outcome
+            if outcome.error is None and not outcome.shed:
+                self._told(utterance, asked.segment, outcome)
+        self._over(utterance, asked.segment, outcome)

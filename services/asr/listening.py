@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nats.errors import Error as NatsError
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, StatusCode
 
+from services.asr.calltelemetry import CallTelemetry
 from services.asr.early import EarlyPasses
 from services.asr.hearing import Began, Ended, Heard, Hearing, PerhapsEnded
 from services.asr.partials import Partials
@@ -26,8 +26,7 @@ from services.common.bus import caller_subject
 from services.common.callclock import CallClock
 from services.common.frameclient import FrameClient
 from services.common.media.frame import FRAME_US, AudioFrame, FrameInvalid
-from services.common.telemetry import log, names
-from services.common.telemetry.trace import tracer
+from services.common.telemetry import log
 from tandem.v1 import asr_pb2
 
 LAPSE_EVERY_S = 0.1
@@ -42,7 +41,7 @@ class _Due:
     ended: Ended
     asked: Pass
     requested_us: int
-    span: Span = field(repr=False)
+    wanted_at: float
 
 
 class Listening:
@@ -60,7 +59,7 @@ class Listening:
         vad: SileroModel,
         passes: Passes | CallPasses,
         tell: Callable[[asr_pb2.RecognizeResponse], None],
-        trace_context: Context,
+        telemetry: CallTelemetry,
         clock: Callable[[], float] = time.monotonic,
         turn_ends: TurnEnds | None = None,
     ) -> None:
@@ -74,12 +73,12 @@ class Listening:
         self._bus = bus
         self._passes = passes
         self._tell = tell
-        self._trace_context = trace_context
+        self._telemetry = telemetry
         self._clock = clock
         self._call_clock = CallClock()
         self._intake = Intake(start.from_sequence)
         self._hearing = Hearing.of(settings, self._rate, Vad(vad, self._rate))
-        self._early = EarlyPasses(passes, self._partial)
+        self._early = EarlyPasses(passes, self._partial, telemetry.partial)
         self._partials = Partials(settings.partials, settings.partial_every_ms)
         self._turn_ends = turn_ends
         self._silences = Silences()
@@ -92,7 +91,7 @@ class Listening:
         """A turn begins: what the next words answer, and the span under which passes are seen."""
         self._question = question
         if trace_context:
-            self._trace_context = trace_context
+            self._telemetry.turn(trace_context)
 
     def agent_speaks(self, speaking: bool) -> None:
         """Whether the agent is heard: what the caller says meanwhile may be an interruption."""
@@ -126,7 +125,7 @@ class Listening:
             while not self._due.empty():
                 due = self._due.get_nowait()
                 due.asked.drop()
-                due.span.end()
+                self._telemetry.final_dropped(due.ended.utterance)
             subscription.unsubscribe()
 
     def _on_frame(self, payload: bytes) -> None:
@@ -142,6 +141,7 @@ class Listening:
         self._call_clock.observe(frame.call_time_us + FRAME_US, now)
         if self._call_clock.at(now) - frame.call_time_us > self._settings.max_frame_age_ms * 1000:
             self._intake.skip(frame)
+            self._telemetry.frame_stale()
         elif self._replaying is not None:
             self._intake.hold(frame)
         else:
@@ -153,24 +153,28 @@ class Listening:
         self._replaying = asyncio.create_task(self._replay())
 
     async def _replay(self) -> None:
-        from_sequence = self._intake.next_sequence
+        from_sequence, asked_at = self._intake.next_sequence, self._clock()
+        came, from_us, failure = 0, None, None
+
+        def take(frames: list[AudioFrame]) -> None:
+            nonlocal came, from_us
+            came += len(frames)
+            if from_us is None and frames:
+                from_us = frames[0].call_time_us
+            self._hear(self._intake.replayed(frames))
+
         try:
-            whole = await replay(
-                self._bus,
-                self._call_id,
-                from_sequence,
-                self._rate,
-                lambda frames: self._hear(self._intake.replayed(frames)),
-                self._settings.replay_wait_ms / 1000,
-            )
+            wait_s = self._settings.replay_wait_ms / 1000
+            whole = await replay(self._bus, self._call_id, from_sequence, self._rate, take, wait_s)
         except Exception as error:  # a bus that is down: go on with what comes live
             self._log.warning("replay_failed", error=str(error))
-            whole = False
+            whole, failure = False, error
         self._replaying = None
         missing = self._intake.behind
         self._hear(self._intake.replay_over())
         if missing or not whole:
             self._log.info("replay_incomplete", from_sequence=from_sequence, next_sequence=self._intake.next_sequence)
+        self._telemetry.replayed(asked_at, came, from_us, whole, missing, failure)
 
     def _hear(self, frames: list[AudioFrame]) -> None:
         try:
@@ -193,6 +197,7 @@ class Listening:
                     self._silences.over()
                     started = asr_pb2.SpeechStarted(utterance=utterance, call_time_us=call_time_us)
                     self._tell(asr_pb2.RecognizeResponse(speech_started=started))
+                    self._telemetry.began(utterance)
                 case PerhapsEnded(utterance, call_time_us, segment):
                     self._judge(utterance, call_time_us)
                     if not self._early.covers(call_time_us):
@@ -201,7 +206,7 @@ class Listening:
                     self._ended(event)
 
     def _ended(self, ended: Ended) -> None:
-        now_us = self._now_us()
+        now_us, now = self._now_us(), self._clock()
         stopped = asr_pb2.SpeechStopped(
             utterance=ended.utterance,
             call_time_us=ended.ended_us,
@@ -211,8 +216,7 @@ class Listening:
         self._partials.ended()
         asked = self._early.take(ended.ended_us) or self._passes.ask(ended.segment, self._language, self._prompt())
         self._judge(ended.utterance, ended.ended_us)
-        span = tracer().start_span(names.ASR_FINAL, context=self._trace_context)
-        self._due.put_nowait(_Due(ended, asked, now_us, span))
+        self._due.put_nowait(_Due(ended, asked, now_us, now))
 
     def _perhaps_partial(self) -> None:
         hearing = self._hearing
@@ -262,12 +266,18 @@ class Listening:
             due = await self._due.get()
             try:
                 outcome = await asyncio.wait_for(due.asked.outcome(), self._settings.max_pass_ms / 1000)
-            except TimeoutError as late:
+            except TimeoutError:
                 due.asked.drop()
-                now = self._clock()
-                outcome = Outcome(NOTHING, due.asked.asked_at, now, now, late)
+                outcome = self._too_late(due.asked)
             self._tell(asr_pb2.RecognizeResponse(final=self._final(due, outcome)))
-            self._trace(due, outcome)
+            self._telemetry.final(due.ended.utterance, due.wanted_at, due.asked.segment, outcome)
+
+    def _too_late(self, asked: Pass) -> Outcome:
+        now = self._clock()
+        began_at = now if asked.began_at is None else asked.began_at
+        doing = "found no thread" if asked.began_at is None else "was not made"
+        late = TimeoutError(f"the pass {doing} in {self._settings.max_pass_ms} ms")
+        return Outcome(NOTHING, asked.asked_at, began_at, now, late)
 
     def _final(self, due: _Due, outcome: Outcome) -> asr_pb2.FinalTranscript:
         heard = outcome.transcript
@@ -293,19 +303,3 @@ class Listening:
             requested_call_time_us=due.requested_us,
             sent_call_time_us=self._now_us(),
         )
-
-    def _trace(self, due: _Due, outcome: Outcome) -> None:
-        span, heard = due.span, outcome.transcript
-        span.set_attribute(names.CALL_ID, self._call_id)
-        span.set_attribute(names.ASR_UTTERANCE, due.ended.utterance)
-        span.set_attribute(names.ASR_QUEUE_MS, outcome.queue_us / 1000)
-        span.set_attribute(names.ASR_DECODE_MS, outcome.decode_us / 1000)
-        span.set_attribute(names.ASR_AUDIO_MS, due.asked.segment.duration_ms)
-        span.set_attribute(names.ASR_WORDS, len(heard.words))
-        if self._settings.record_pii:
-            span.set_attribute(names.TURN_CALLER_TEXT, heard.text)
-        if outcome.error is not None:
-            span.record_exception(outcome.error)
-            span.set_status(StatusCode.ERROR, str(outcome.error) or type(outcome.error).__name__)
-            self._log.error("pass_failed", utterance=due.ended.utterance, error=repr(outcome.error))
-        span.end()

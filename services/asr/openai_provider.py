@@ -68,7 +68,9 @@ class OpenAiPass:
         try:
             return transcript_of(json.loads(body), segment.duration_ms / 1000, language)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ProviderFailed(f"{self._url} gave no transcription: {error!r}: {body[:200]!r}") from error
+            # Neither the body nor its parser's words: they may hold what the caller said.
+            what = f"{type(error).__name__} in an answer of {len(body)} bytes"
+            raise ProviderFailed(f"{self._url} gave no transcription: {what}") from None
 
     @property
     def _url(self) -> str:

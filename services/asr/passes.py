@@ -42,13 +42,15 @@ class Smaller:
 
     recognize: Recognize
     knows: Callable[[str], bool]
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A pass as it went; `error` says why the transcript is empty when the pass failed. Times are local seconds.
 
-    `shed`: it never ran, for there was no room or nobody wanted it any more.
+    `shed`: it never ran, for there was no room or nobody wanted it any more. `kind`: what it was for when it began.
+    `model`: what made it, or failed to. `overload`: the step that recognition was on when it began.
     """
 
     transcript: Transcript
@@ -57,6 +59,9 @@ class Outcome:
     ended_at: float
     error: Exception | None = None
     shed: bool = False
+    kind: Kind = Kind.FINAL
+    model: str = ""
+    overload: int = 0
 
     @property
     def queue_us(self) -> int:
@@ -86,6 +91,7 @@ class Pass:
         self.call_id = call.call_id if call else ""
         self.wanted_at = self.asked_at = now
         self.over = False
+        self.began_at: float | None = None
         self._passes = passes
         self._loop = asyncio.get_running_loop()
         self._outcome: asyncio.Future[Outcome] = self._loop.create_future()
@@ -100,6 +106,10 @@ class Pass:
 
     async def outcome(self) -> Outcome:
         return await asyncio.shield(self._outcome)
+
+    def then(self, tell: Callable[[Outcome], None]) -> None:
+        """Calls `tell` on the event loop when the pass is over, or shed."""
+        self._outcome.add_done_callback(lambda settled: None if settled.cancelled() else tell(settled.result()))
 
     def settle(self, outcome: Outcome) -> None:
         """From any thread."""
@@ -126,8 +136,11 @@ class Passes:
         smaller: Smaller | None = None,
         ladder: Ladder | None = None,
         most_early: int = MOST_EARLY,
+        model: str = "",
     ) -> None:
+        """`model`: what `recognize` asks, for telemetry."""
         self._recognize = recognize
+        self._model = model
         self._smaller = smaller
         self._clock = clock
         self._at_once = at_once
@@ -141,6 +154,22 @@ class Passes:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def at_once(self) -> int:
+        """Passes that may be made at the same time."""
+        return self._at_once
+
+    @property
+    def running(self) -> int:
+        """Passes that are being made."""
+        return self._running
+
+    @property
+    def waiting(self) -> dict[Kind, int]:
+        """Passes that wait for a worker."""
+        with self._wake:
+            return {kind: self._schedule.waiting(kind) for kind in Kind}
 
     @property
     def idle(self) -> bool:
@@ -233,7 +262,7 @@ class Passes:
     def _shed(self, asked: Pass) -> None:
         asked.over = True
         now = asked.wanted_at
-        asked.settle(Outcome(NOTHING, now, now, now, shed=True))
+        asked.settle(Outcome(NOTHING, now, now, now, shed=True, kind=asked.kind))
 
     def _look(self, now: float) -> None:
         """Without a final that begins, what waits or does not tells as much."""
@@ -248,7 +277,7 @@ class Passes:
             tell = log.logger().warning if step > before else log.logger().info
             tell("asr_overload", step=step.name.lower(), finals_wait_ms=round(delay_s * 1e3))
 
-    def _take(self) -> tuple[Pass, Recognize, float] | None:
+    def _take(self) -> "_Taken | None":
         with self._wake:
             while (asked := self._schedule.next()) is None:
                 if self._closed:
@@ -256,20 +285,21 @@ class Passes:
                 self._wake.wait()
             self._running += 1
             now = self._clock()
-            recognize = self._recognize
+            recognize, model = self._recognize, self._model
             if asked.kind is Kind.FINAL:
                 self._observe(now - asked.wanted_at, now)
                 smaller = self._smaller
                 if smaller and self._ladder.step >= Step.SMALLER_MODEL and smaller.knows(asked.language):
-                    recognize = smaller.recognize
-            return asked, recognize, now
+                    recognize, model = smaller.recognize, smaller.model
+            asked.began_at = now
+            return _Taken(asked, recognize, model, asked.kind, self._ladder.step, now)
 
     def _work(self) -> None:
         while (taken := self._take()) is not None:
-            asked, recognize, began_at = taken
+            asked = taken.asked
             transcript, error = NOTHING, None
             try:
-                transcript = self._transcript(asked, recognize)
+                transcript = self._transcript(asked, taken.recognize)
             except Exception as failure:  # a pass that fails must not take the worker with it
                 error = failure
             ended_at = self._clock()
@@ -277,7 +307,17 @@ class Passes:
                 self._running -= 1
                 if self.idle:  # from now on there is room, though nobody may ask for long
                     self._observe(0.0, ended_at)
-            asked.settle(Outcome(transcript, asked.wanted_at, began_at, ended_at, error))
+            outcome = Outcome(
+                transcript,
+                asked.wanted_at,
+                taken.at,
+                ended_at,
+                error,
+                kind=taken.kind,
+                model=transcript.model or taken.model,
+                overload=int(taken.step),
+            )
+            asked.settle(outcome)
 
     def _transcript(self, asked: Pass, recognize: Recognize) -> Transcript:
         call = asked.call
@@ -287,6 +327,18 @@ class Passes:
         if call is not None and asked.kind is Kind.FINAL:
             call.language.heard(transcript)
         return transcript
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A pass that begins."""
+
+    asked: Pass
+    recognize: Recognize
+    model: str
+    kind: Kind
+    step: Step
+    at: float
 
 
 class CallPasses:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.asr.passes import Recognize
 from services.asr.segment import Segment
@@ -56,7 +56,7 @@ class Guarded:
             self._note_failure(error)
             if self._fallback is None:
                 raise
-            return self._fallback(segment, language, prompt)
+            return replace(self._fallback(segment, language, prompt), failure=error)
         with self._lock:
             self._failures = 0
         return transcript

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import aiohttp
 
@@ -22,13 +23,15 @@ SOCKETS = 1_000
 
 
 class WhisperPass:
-    """One pass of the loaded model."""
+    """One pass of the loaded model; `name` is what telemetry calls it."""
 
-    def __init__(self, whisper: Whisper) -> None:
+    def __init__(self, whisper: Whisper, name: str = "") -> None:
         self._whisper = whisper
+        self.name = name
 
     def __call__(self, segment: Segment, language: str, prompt: str) -> Transcript:
-        return self._whisper.transcribe(segment.samples, segment.sample_rate_hz, language, prompt)
+        heard = self._whisper.transcribe(segment.samples, segment.sample_rate_hz, language, prompt)
+        return replace(heard, model=self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Recognition:
         """`whisper`: None only where a provider recognizes and nothing stands in for it."""
         self._session: aiohttp.ClientSession | None = None
         self._client: OpenAiPass | None = None
-        local = WhisperPass(whisper) if whisper else None
+        local = WhisperPass(whisper, short(settings.model)) if whisper else None
         own: Callable[[], CallRecognize] | None = None
         at_once = settings.passes_at_once if settings.provider == "local" else settings.provider_at_once
         recognize = local or _nothing
@@ -72,11 +75,13 @@ class Recognition:
         bounds = Bounds(
             (settings.partials_off_ms / 1000, settings.smaller_model_ms / 1000, settings.refuse_calls_ms / 1000)
         )
+        lesser = short(settings.overload_model)
         self.passes = Passes(
             recognize,
             at_once,
-            smaller=Smaller(WhisperPass(smaller), smaller.knows) if smaller else None,
+            smaller=Smaller(WhisperPass(smaller, lesser), smaller.knows, lesser) if smaller else None,
             ladder=Ladder(bounds),
+            model=short(settings.model) if settings.provider == "local" else settings.provider,
         )
         knows = whisper.knows if whisper and settings.provider == "local" else _any_language
         self.calls = Calls(
@@ -91,6 +96,11 @@ class Recognition:
             self._client.close()
         if self._session is not None:
             await self._session.close()
+
+
+def short(model: str) -> str:
+    """A model's name without the folder, or the hub's user, that it is in."""
+    return PurePath(model).name
 
 
 def provider_options(settings: AsrSettings) -> ProviderOptions:

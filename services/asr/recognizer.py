@@ -7,8 +7,10 @@ from typing import Any
 
 import grpc
 
+from services.asr.calltelemetry import CallTelemetry
 from services.asr.language import primary
 from services.asr.listening import Listening
+from services.asr.metrics import BAD_REQUEST, OVERLOADED, AsrMetrics
 from services.asr.passes import Passes
 from services.asr.recognition import Calls
 from services.asr.settings import AsrSettings
@@ -38,11 +40,13 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
         clock: Callable[[], float] = time.monotonic,
         turn_ends: TurnEnds | None = None,
         calls: Calls | None = None,
+        metrics: AsrMetrics | None = None,
     ) -> None:
         """`bus`: the audio connection; `knows`: can the model recognize a language (ISO 639-1)?
 
         `turn_ends`: None where no model judges the end of turns; `calls`: None for calls like any other.
         """
+        self._metrics = metrics or AsrMetrics(passes)
         self._turn_ends = turn_ends
         self._calls = calls or Calls(passes, knows)
         self._knows = knows
@@ -63,11 +67,17 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
         language = primary(first.start.language or self._settings.language)
         if not mistake and not self._knows(language):
             mistake = f"start.language {first.start.language!r} is not known to {self._settings.model}"
+        log.bind_call(first.start.call_id, rpc.caller_traceparent(context))
+        telemetry = CallTelemetry(
+            first.start.call_id, rpc.caller_context(context), self._metrics, self._settings.record_pii, self._clock
+        )
         if mistake:
+            telemetry.refused(mistake, BAD_REQUEST)
             await rpc.abort(context, grpc.StatusCode.INVALID_ARGUMENT, mistake, ERROR_REASON_BAD_REQUEST)
         # A call that another stream has had before is not new: it must not go deaf.
         if not first.start.from_sequence and not self._passes.admits:
             full = "finals wait too long here: no new calls for the time being"
+            telemetry.refused(full, OVERLOADED)
             await rpc.abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, full, ERROR_REASON_FULL)
         told: asyncio.Queue[asr_pb2.RecognizeResponse | None] = asyncio.Queue()
         passes = self._calls.open(first.start.call_id, language)
@@ -79,30 +89,34 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
             self._vad,
             passes,
             told.put_nowait,
-            trace_context=rpc.caller_context(context),
+            telemetry,
             clock=self._clock,
             turn_ends=self._turn_ends,
         )
         liveness = rpc.Liveness(self._clock())
         tasks = [
-            asyncio.create_task(self._listen(listening, told)),
+            asyncio.create_task(self._listen(listening, telemetry, told)),
             asyncio.create_task(self._read(requests, listening, liveness, told)),
             asyncio.create_task(self._beat(liveness, told)),
         ]
+        self._metrics.streams += 1
         try:
             while (response := await told.get()) is not None:
                 yield response
         finally:
+            self._metrics.streams -= 1
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            telemetry.close()
             passes.close()
 
-    async def _listen(self, listening: Listening, told: "asyncio.Queue[Any]") -> None:
+    async def _listen(self, listening: Listening, telemetry: CallTelemetry, told: "asyncio.Queue[Any]") -> None:
         try:
             await listening.run()
         except Exception as error:  # whatever it was, the brain must open another stream, not wait on this one
             log.logger().error("listening_failed", error=repr(error))
+            telemetry.failed(error)
             told.put_nowait(None)
 
     async def _read(

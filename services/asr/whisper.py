@@ -10,7 +10,7 @@ The CTranslate2 model is called directly, with faster-whisper's feature extracto
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ class WordHeard:
 class Transcript:
     """What was said in a clip; empty text and confidence near 0 when there were no words.
 
-    `language`: the one it was decoded in, ISO 639-1; the probability is 0 unless it was to be detected.
+    `language`: the one it was decoded in, ISO 639-1; the probability is 0 unless it was to be detected. `model`: what
+    made it, where that is not what was asked first. `failure`: why the one asked first did not.
     """
 
     text: str
@@ -76,6 +77,8 @@ class Transcript:
     confidence: float
     language: str
     language_probability: float = 0.0
+    model: str = ""
+    failure: Exception | None = field(default=None, compare=False)
 
 
 NOTHING = Transcript("", (), 0.0, "")

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from services.brain.question import Expected
 from services.brain.turn_profile import Situation
+from services.brain.turn_state import State
+
+_ASKS_FOR_DIGITS = frozenset({Expected.DIGITS, Expected.PHONE, Expected.DATE_OF_BIRTH})
 
 
 @dataclass(slots=True)
@@ -45,3 +49,12 @@ class AgentTurn:
         if self.playing:
             return self.situation
         return Situation.THINKING if self.replying else None
+
+
+def situation_of(state: State, agent: AgentTurn, expected: Expected, digits: str) -> Situation:
+    """What the agent is doing; where it does nothing, what it asked for. `digits`: keys pressed so far."""
+    if state is State.TRANSFERRING:
+        return Situation.TRANSFERRING
+    if doing := agent.doing:
+        return doing
+    return Situation.COLLECTING_DIGITS if digits or expected in _ASKS_FOR_DIGITS else Situation.SPEAKING

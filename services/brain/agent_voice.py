@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from services.brain.exchange import Turn
 from services.brain.history import History
 from services.brain.turn_events import Audible
-from services.brain.turnlog import Turn, TurnLog
+from services.brain.turnlog import TurnLog
 from services.brain.utterance import Utterance
 from tandem.v1 import brain_pb2
 from tandem.v1.brain_pb2 import CallCommand
@@ -58,7 +59,7 @@ class AgentVoice:
         answers_audible = turn.answers_audible
 
         def first_audio(utterance: Utterance, audio: FirstAudio) -> None:
-            self._log.audio_ready(turn, utterance.id, audio, self._now())
+            self._log.audio_ready(turn, utterance.id, audio, self._now(), utterance.lost_us)
             if filler and turn.answers_audible > answers_audible:
                 unheard(utterance)  # what it was to bridge is over
                 return
@@ -68,8 +69,13 @@ class AgentVoice:
         def unheard(utterance: Utterance) -> None:
             self._log.utterance_closed(turn, utterance.id)
 
-        utterance = Utterance(self._stub, start, turn.traceparent, first_audio, unheard)
-        self._log.speaks(turn, utterance)
+        def broke(error: str, lost: bool) -> None:
+            self._log.speech_failed(turn, self._now())
+            if lost:
+                self._log.failed(turn, error)
+
+        utterance = Utterance(self._stub, start, turn.traceparent, first_audio, unheard, broke)
+        self._log.speaks(turn, utterance, filler)
         history.agent_speaks(utterance.id, utterance.heard)
         return utterance
 

@@ -11,6 +11,8 @@ from services.brain.records.keeping import RecordKeeping
 from services.brain.settings import BrainSettings
 from services.brain.surroundings import Surroundings
 from services.brain.tools.workshop import Workshop
+from services.brain.turn_metrics import TurnMetrics
+from services.brain.turn_watch import TurnWatch
 from services.common.bus import connect_control, open_bucket
 from services.common.rpc import RpcServer, connect
 from services.common.service import StartRefused
@@ -25,6 +27,7 @@ async def run(settings: BrainSettings, stop: asyncio.Event) -> None:
     """Until told to stop. Raises StartRefused for agent folders with mistakes."""
     standings = Standings()
     model_metrics = ModelMetrics(standings)
+    turn_metrics = TurnMetrics(REGISTRY)
     workshop = Workshop(REGISTRY)
     try:
         agents = Agents(
@@ -54,6 +57,7 @@ async def run(settings: BrainSettings, stop: asyncio.Event) -> None:
         journals=await open_bucket(control, BUCKET, KEPT_S),
         record_pii=settings.record_pii,
         records=records,
+        watch=TurnWatch(turn_metrics, settings.slow_turn_ms, settings.dead_air_ms),
     )
     server = RpcServer(settings.address, ["tandem.v1.Dialogue"])
     add_DialogueServicer_to_server(Dialogue(around, agents), server.server)
@@ -67,6 +71,7 @@ async def run(settings: BrainSettings, stop: asyncio.Event) -> None:
     await agents.close()
     await workshop.aclose()
     model_metrics.close()
+    turn_metrics.close()
     for channel in channels:
         await channel.close()
     if records is not None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.brain.backchannels import is_backchannel, takes_the_turn
+from services.brain.caller_turn import CallerTurn
 from services.brain.question import Expected
 from services.brain.slots import Filling, filling
 from services.brain.turn_profile import TurnProfile
@@ -33,6 +34,34 @@ def surely_interrupts(said: OverAgent, language: str, profile: TurnProfile, expe
     if not interrupts(said, language, profile, expected):
         return False
     return len(words_of(said.text)) >= profile.barge_in_words or takes_the_turn(said.text, language)
+
+
+def words_to_come(caller: CallerTurn, language: str, profile: TurnProfile) -> int:
+    """Call time up to which a long sound over the agent is waited for, for it may be none of the caller's; 0 when its
+    words are an interruption, or are not known."""
+    words = caller.words_so_far()
+    if words is None or not is_backchannel(words, language):
+        return 0
+    return max(one.started_us for one in caller.utterances.values()) + profile.barge_in_wordless_ms * 1000
+
+
+def settled(
+    caller: CallerTurn, playing: bool, language: str, profile: TurnProfile, expected: Expected
+) -> tuple[bool, str] | None:
+    """Whether the caller's sound over the agent was an interruption, and by what that is known; None while it is not.
+
+    `playing`: the agent is heard, or paused.
+    """
+    text = caller.text
+    # Before any of the answer is heard, a short word goes on with the turn.
+    said = OverAgent(text, caller.confidence if playing else 1.0, caller.speech_us // 1000)
+    if interrupts(said, language, profile, expected):
+        return True, "words"
+    if not caller.understood:
+        return None
+    if not text:
+        return False, "no words"
+    return False, "backchannel" if profile.interruptible else "read in full"
 
 
 def _perhaps_backchannel(said: OverAgent, language: str, profile: TurnProfile, expected: Expected) -> bool:

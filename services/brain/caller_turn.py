@@ -28,12 +28,15 @@ class CallerTurn:
     """All times are call times in microseconds."""
 
     utterances: dict[int, CallerUtterance] = field(default_factory=dict)
+    overdue: bool = False
+    """A transcript did not come in time."""
 
     def began(self, utterance: int, at_us: int) -> None:
         self.utterances[utterance] = CallerUtterance(at_us)
 
     def clear(self) -> None:
         self.utterances.clear()
+        self.overdue = False
 
     def forget_unknown(self) -> bool:
         """Leaves out what has no words yet; whether there was any."""
@@ -45,6 +48,7 @@ class CallerTurn:
     def wordless_from_now(self) -> None:
         """What has no transcript will have none."""
         for one in self.utterances.values():
+            self.overdue = self.overdue or one.text is None
             one.text = one.text or ""
 
     @property

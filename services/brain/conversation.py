@@ -1,7 +1,6 @@
 """One call's conversation: joins the gateway's events, asr and the turn machine, and does what the machine says."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -9,18 +8,21 @@ from typing import Any
 
 from services.brain.agent import Agent
 from services.brain.agent_voice import AgentVoice
+from services.brain.beginning import begin, remember
 from services.brain.bounds import Bounds
 from services.brain.chronicle import Chronicle
 from services.brain.company import Company, CompanyEvent
 from services.brain.context.model_context import ModelContext
 from services.brain.ears import Ears
+from services.brain.exchange import Turn
 from services.brain.flow_call import FlowCall
 from services.brain.guardrails.call_guard import AgentGuard
 from services.brain.guardrails.limits import Use
 from services.brain.history import History, Message
 from services.brain.incoming import Incoming
 from services.brain.journal import JournalWriter
-from services.brain.models import Models, call_of
+from services.brain.models import Models
+from services.brain.opening import Opening, call_of
 from services.brain.patience import Answer, Patience, profiles_of
 from services.brain.question import expected_answer
 from services.brain.reply import Reply
@@ -32,6 +34,7 @@ from services.brain.tool_calls import ToolCalls
 from services.brain.tools.toolbox import ToolBox
 from services.brain.turn import TurnMachine
 from services.brain.turn_events import (
+    OVERDUE,
     Closing,
     Discard,
     HangUp,
@@ -47,11 +50,10 @@ from services.brain.turn_events import (
     Say,
     Speculate,
     StopSpeaking,
-    TakenOver,
 )
 from services.brain.turn_profile import Situation
 from services.brain.turn_state import State
-from services.brain.turnlog import Turn, TurnLog
+from services.brain.turnlog import TurnLog
 from services.brain.utterance import Utterance
 from services.common.callclock import CallClock
 from services.common.telemetry.trace import context_from_traceparent
@@ -62,6 +64,12 @@ from tandem.v1.tts_pb2 import SynthesizeStart
 
 HANDOVER_SETTLES_S = 3.0
 TOOLS_SETTLE_S = 10.0
+_UNASKED = {
+    Say.MISSED: "missed",
+    Say.STILL_THERE: "silence prompt",
+    Say.GOODBYE: "goodbye",
+    Say.TROUBLE: "apology",
+}
 
 
 class Conversation:
@@ -74,7 +82,7 @@ class Conversation:
         tools: ToolBox,
         facts: CallFacts,
         call_time_us: int,
-        traceparent: str,
+        opening: Opening,
         send: Callable[[CallCommand], None],
         models: Models | None = None,
         guard: AgentGuard | None = None,
@@ -83,12 +91,13 @@ class Conversation:
         self.models = models or Models(agent)
         self.guard = (guard or AgentGuard(agent, os.environ)).of_call(agent)
         self._bounds = Bounds(self.guard, agent.limits.say_near, self.models.deployments[0].scripted)
-        self._turns = 0
+        self.turns_taken = 0
         self.said_once: set[str] = set()
         self.agent = agent
         self.tools = tools
         self.facts = facts
-        self.traceparent = traceparent
+        self.opening = opening
+        traceparent = opening.parent
         self.send = send
         self._clock = CallClock()
         self._clock.observe(call_time_us, asyncio.get_running_loop().time())
@@ -97,21 +106,24 @@ class Conversation:
         self.patience = Patience(agent, facts.call_id)
         self._company = Company(self.machine)
         # The moment of the answer, so that a brain that takes over dates "tomorrow" from the same day.
-        self._answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
-        self._system = agent.system_message(self._answered, facts)
-        self.context = ModelContext(agent, facts, self._answered, self._system)
-        self.history = History(self._system)
-        self.log = TurnLog(facts, context_from_traceparent(traceparent), around.record_pii, self._turn_done)
+        self.answered = datetime.fromtimestamp(facts.answered_unix_us / 1e6, UTC)
+        self.system = agent.system_message(self.answered, facts)
+        self.context = ModelContext(agent, facts, self.answered, self.system)
+        self.history = History(self.system)
+        self.log = TurnLog(
+            facts, context_from_traceparent(traceparent), around.record_pii, self._turn_done, around.watch
+        )
         self._incoming = Incoming(self)
         self.ears = Ears(
             around.recognizer,
             facts,
             agent.language,
             agent.hints,
-            traceparent,
+            opening.traceparent,
             self._incoming.of_asr,
             self._incoming.no_hearing,
             self._incoming.no_asr,
+            self._incoming.hearing,
         )
         self.voice = AgentVoice(
             around.synthesizer,
@@ -135,6 +147,7 @@ class Conversation:
         self._over = asyncio.Event()
         self.chronicle = Chronicle(around, facts, traceparent, self.now, lambda: self.machine.language)
         self.journal: JournalWriter
+        self._error = ""
         self.outcome = CallOutcome.CALL_OUTCOME_FAILED
 
     # Life.
@@ -145,15 +158,24 @@ class Conversation:
         journal.owner_epoch += 1
         journal.agent_version = self.agent.version
         self.voice.epoch = journal.owner_epoch
-        journal.trace_id = self.traceparent.split("-")[1] if self.traceparent else ""
-        self.journal = JournalWriter(self.around.journals, journal, revision, self._over.set)
+        if found is not None:
+            root = context_from_traceparent(call_of(journal, self.opening.parent))
+            self.log.taken_over(root, self.opening.recovery())
+        journal.traceparent = call_of(journal, self.opening.parent)
+        journal.trace_id = journal.traceparent.split("-")[1] if journal.traceparent else ""
+        self.opening.owned(journal, taken_over=found is not None)
+        told = self.around.watch.metrics.journal_write
+        self.journal = JournalWriter(self.around.journals, journal, revision, self._over.set, told)
         self.chronicle.begin(journal, self.agent.memory)
         self.journal.save()
         tasks: list[asyncio.Task[Any]] = []
         try:
-            self._begin(journal, taken_over=found is not None)
-            tasks = [asyncio.create_task(one) for one in (self._read(events), self._over.wait(), self._remember())]
+            begin(self, journal, taken_over=found is not None)
+            tasks = [asyncio.create_task(one) for one in (self._read(events), self._over.wait(), remember(self))]
             await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
+        except Exception as error:
+            self._error = f"brain: {type(error).__name__}"
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -162,41 +184,6 @@ class Conversation:
         reading = tasks[0]
         if reading.done() and not reading.cancelled():
             reading.result()
-
-    def _begin(self, journal: CallJournal, taken_over: bool) -> None:
-        if not taken_over:
-            self.chronicle.tell(CallNotice(started=self.facts))
-            self.ears.open()
-            self._speak_unasked(self.agent.greeting, Situation.GREETING)
-            return
-        self.history = History(self._system, json.loads(journal.messages_json or "[]"))
-        self.log.resume_behind(journal.turns)
-        self._turns = sum(bool(turn.caller_text) for turn in journal.turns)
-        self.tool_calls.asked = len(journal.tools)
-        self.guard.limits.resume(self.use())
-        self.ears.open(max((turn.caller_stopped_us for turn in journal.turns), default=0))
-        self.tool_calls.resume()
-        self.flow.restore(journal)
-        if self.flow.active:
-            self.feed(ReplyBegan())
-            self.start_reply(self.log.begin(None, self.now())).in_flow(None)
-        elif self.history.awaits_answer():
-            self.feed(ReplyBegan())
-            asked = [call_of(message) for message in self.history.calls_under_way()]
-            under_way = [call for call in asked if not self.tool_calls.is_under_way(call)]
-            self.start_reply(self.log.begin(None, self.now())).answer(under_way)
-        elif not journal.turns:
-            self._speak_unasked(self.agent.greeting, Situation.GREETING)
-        else:
-            self.feed(TakenOver())
-
-    async def _remember(self) -> None:
-        """What earlier calls of the number left: there before the caller has said anything."""
-        if self.around.records is None or self.agent.memory is None:
-            return
-        left = await self.around.records.remembered(self.agent.memory, self.facts, self.agent.zone)
-        if left:
-            self.context = ModelContext(self.agent, self.facts, self._answered, self._system, left)
 
     async def _read(self, events: AsyncIterator[CallEvent]) -> None:
         loop = asyncio.get_running_loop()
@@ -218,14 +205,14 @@ class Conversation:
         # A tool that was asked for is finished and its result kept, whoever hung up (DESIGN §7).
         await self.tool_calls.settled(TOOLS_SETTLE_S)
         await self.tool_calls.make_sure(TOOLS_SETTLE_S)
-        self.log.finish_all()
+        self.log.finish_all(self._error)
         self.journal.journal.outcome = self.outcome
         await self.journal.close()
         self.chronicle.tell(CallNotice(ended=self.outcome))
 
     def model_arguments(self) -> dict[str, Any]:
         """What goes to LiteLLM with each call besides messages and tools; made anew, for LiteLLM writes into it."""
-        return arguments(self.agent, self._answered, self.facts.caller_number)
+        return arguments(self.agent, self.answered, self.facts.caller_number)
 
     def openai_tools(self) -> list[dict[str, Any]]:
         """What the model may call now."""
@@ -281,7 +268,7 @@ class Conversation:
                     self._speculation = Speculation(self, turn, now)
             case Discard():
                 if self._speculation is not None:
-                    self._speculation.discard()
+                    self._speculation.discard(now)
                     self._speculation = None
             case Release(utterance_id):
                 if not self.voice.release(utterance_id, now):
@@ -291,10 +278,14 @@ class Conversation:
                 self.voice.pause()
             case Resume():
                 self.voice.resume()
-            case StopSpeaking():
+            case StopSpeaking(why):
+                if why == OVERDUE and self.reply is not None:
+                    self.log.failed(self.reply.turn, "no answer in time", gave_up=True)
                 self.stop_speaking()
-            case Ignored():
-                self.log.ignored()
+                self.log.over_agent_settled(True, "" if why == OVERDUE else why, now)
+            case Ignored(why):
+                self.log.over_agent_settled(False, why, now)
+                self.log.ignored(now)
             case HangUp():
                 self.send(CallCommand(hang_up=brain_pb2.HangUpCall(reason="goodbye", after_playout=True)))
 
@@ -306,13 +297,13 @@ class Conversation:
             self.reply.abandon()
         for turn in list(self.log.turns.values()):
             # First of all: a reply that was said in full but held back ends with its utterance.
-            self.log.reply_done(turn, interrupted=True)
+            self.log.reply_done(turn, interrupted=True, now_us=self.now())
             self.voice.stop(turn)
 
     # Speaking.
 
     def _respond(self, respond: Respond, now: int) -> None:
-        self._turns += 1
+        self.turns_taken += 1
         wanted = self.patience.answer(respond, self.machine.expected, now)
         if self.flow.active:  # "yes" is the answer to the flow's own question
             wanted = Answer.MODEL
@@ -321,11 +312,11 @@ class Conversation:
         speculation, self._speculation = self._speculation, None
         as_foreseen = decision.answer is Answer.MODEL and not decision.first
         if speculation is not None and speculation.turn == respond and as_foreseen:
-            self.reply = speculation.confirm(now)
+            self.reply = speculation.confirm(now, respond.why)
             self.save_messages()
             return
         if speculation is not None:
-            speculation.discard()
+            speculation.discard(now)
         shown = self.flow.masked(respond)
         self.history.take(shown)
         self.save_messages()
@@ -347,7 +338,7 @@ class Conversation:
 
     def use(self) -> Use:
         """What the call has used so far."""
-        return Use(self._turns, self.now() / 1e6, self.chronicle.cost.usd, self.tool_calls.asked)
+        return Use(self.turns_taken, self.now() / 1e6, self.chronicle.cost.usd, self.tool_calls.asked)
 
     def messages(self) -> list[Message]:
         """The conversation as the script knows it."""
@@ -363,9 +354,13 @@ class Conversation:
         self.reply = Reply(self, turn)
         return self.reply
 
-    def _speak_unasked(self, text: str, situation: Situation = Situation.SPEAKING) -> None:
+    def begin_unasked(self, why: str) -> Turn:
+        """A turn of the agent's own; `why` is a value of voice.turn.unasked."""
+        return self.log.begin(None, self.now(), unasked=why)
+
+    def speak_unasked(self, text: str, why: str, situation: Situation = Situation.SPEAKING) -> None:
         self.feed(ReplyBegan(situation))
-        self.start_reply(self.log.begin(None, self.now())).say(text)
+        self.start_reply(self.begin_unasked(why)).say(text)
 
     def _say(self, what: Say) -> None:
         if what is Say.FILLER:
@@ -373,9 +368,10 @@ class Conversation:
                 self.reply.fill()
             return
         if what is Say.STILL_THERE and self.flow.active:
-            self.start_reply(self.log.begin(None, self.now())).silence_in_flow()
+            self.start_reply(self.begin_unasked(_UNASKED[what])).silence_in_flow()
             return
-        self.start_reply(self.log.begin(None, self.now())).say(self.patience.sentence(what, self.machine.prompts_said))
+        text = self.patience.sentence(what, self.machine.prompts_said)
+        self.start_reply(self.begin_unasked(_UNASKED[what])).say(text)
 
     def open_utterance(self, turn: Turn, cacheable: bool = False, filler: bool = False) -> Utterance:
         """A new utterance of this turn; text is fed to it."""

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
+from opentelemetry.trace import use_span
 
 from services.brain.agents import Agents
 from services.brain.conversation import Conversation
 from services.brain.journal import read_journal
+from services.brain.opening import Opening
 from services.brain.surroundings import Surroundings
 from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort, caller_traceparent
-from services.common.telemetry import names
-from services.common.telemetry.log import logger
-from services.common.telemetry.trace import context_from_traceparent, tracer
+from services.common.telemetry.log import bind_call, logger
 from tandem.v1.brain_pb2 import CallCommand, CallEvent, Heartbeat
 from tandem.v1.brain_pb2_grpc import DialogueServicer
 from tandem.v1.call_pb2 import ErrorReason
@@ -36,11 +36,14 @@ class Dialogue(DialogueServicer):
         """Raises (as gRPC status) BAD_REQUEST without Started, AGENT_INVALID for an agent this brain does not have."""
         started = await self._started(request_iterator, context)
         facts = started.started.facts
+        opening = Opening(facts, caller_traceparent(context))
         if self._agents.get(facts.agent) is None:
+            self._around.watch.metrics.refused()
+            opening.failed("no such agent")
             reason = ErrorReason.ERROR_REASON_AGENT_INVALID
             await abort(context, grpc.StatusCode.NOT_FOUND, f"there is no agent folder {facts.agent!r}", reason)
         commands: asyncio.Queue[CallCommand | None] = asyncio.Queue()
-        converse = self._converse(started, request_iterator, caller_traceparent(context), commands.put_nowait)
+        converse = self._converse(started, request_iterator, opening, commands.put_nowait)
         running = asyncio.create_task(converse)
         running.add_done_callback(lambda _: commands.put_nowait(None))
         try:
@@ -67,21 +70,19 @@ class Dialogue(DialogueServicer):
         self,
         started: CallEvent,
         events: AsyncIterator[CallEvent],
-        traceparent: str,
+        opening: Opening,
         send: Callable[[CallCommand], None],
     ) -> None:
         facts = started.started.facts
+        bind_call(facts.call_id, opening.traceparent)
+        metrics = self._around.watch.metrics
         try:
-            with tracer().start_as_current_span(
-                names.CONVERSATION,
-                context=context_from_traceparent(traceparent),
-                attributes={names.CALL_ID: facts.call_id, names.AGENT: facts.agent},
-            ):
-                before = await read_journal(self._around.journals, facts.call_id)
+            before = await read_journal(self._around.journals, facts.call_id)
             lease = self._agents.lease(facts.agent, before[0].agent_version if before else "")
             if lease is None:
+                metrics.refused()
                 raise LookupError(f"the agent folder {facts.agent!r} is gone")
-            with lease:
+            with lease, metrics.conversation(before is not None), use_span(opening.span, end_on_exit=False):
                 agent = lease.agent.for_call(facts)
                 conversation = Conversation(
                     self._around,
@@ -89,7 +90,7 @@ class Dialogue(DialogueServicer):
                     lease.tools,
                     facts,
                     started.call_time_us,
-                    traceparent,
+                    opening,
                     send,
                     lease.models,
                     lease.guard,
@@ -97,9 +98,12 @@ class Dialogue(DialogueServicer):
                 await conversation.run(_alive(events), before)
         except GatewaySilent:
             logger().warning("gateway fell silent", call_id=facts.call_id)
-        except Exception:
+        except Exception as error:
+            opening.failed(f"brain: {type(error).__name__}")
             logger().exception("conversation failed", call_id=facts.call_id)
             raise
+        finally:
+            opening.close()
 
 
 async def _alive(events: AsyncIterator[CallEvent]) -> AsyncIterator[CallEvent]:

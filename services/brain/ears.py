@@ -47,7 +47,10 @@ class Ears:
         take: Callable[[RecognizeResponse], None],
         lost: Callable[[], None],
         full: Callable[[], None],
+        hearing: Callable[[], None] = lambda: None,
     ) -> None:
+        """`traceparent`: of conversation.start, below which every recogniser of the call is seen. `hearing`: a stream
+        was taken."""
         self._stub = stub
         self._facts = facts
         self._language = language
@@ -56,6 +59,7 @@ class Ears:
         self._take = take
         self._lost = lost
         self._full = full
+        self._hearing = hearing
         self._refused = 0
         self._understood_us = 0
         self._worker = 0
@@ -109,7 +113,11 @@ class Ears:
         try:
             async with asyncio.timeout(SILENCE_MEANS_DEAD_S) as patience:
                 loop = asyncio.get_running_loop()
+                taken = False
                 async for response in call:
+                    if not taken:
+                        taken = True
+                        self._hearing()
                     patience.reschedule(loop.time() + SILENCE_MEANS_DEAD_S)
                     self._hear(response)
         finally:

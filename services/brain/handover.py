@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from services.brain.exchange import Turn
 from services.brain.models import ModelCall
 from services.brain.turn_events import TransferBegan, TransferReturned
-from services.brain.turnlog import Turn
 from services.common.rpc import trace_metadata
+from services.common.telemetry import trace
 from services.common.telemetry.log import logger
 from tandem.v1.call_pb2 import CallNotice, CallOutcome
 from tandem.v1.escalation_pb2 import EscalateRequest, EscalateStart, EscalationOutcome, EscalationResult
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 # Over the ring time, for the steps around it: a hand-over that reports nothing must not hold the caller.
 SLACK_S = 15.0
+# Values of the metric's label `result`.
+_RESULTS = {
+    EscalationResult.ESCALATION_RESULT_TRANSFERRED: "transferred",
+    EscalationResult.ESCALATION_RESULT_CALL_GONE: "call_gone",
+    EscalationResult.ESCALATION_RESULT_RETURNED: "returned",
+    EscalationResult.ESCALATION_RESULT_CANCELLED: "cancelled",
+}
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,21 @@ async def hand_over(conversation: "Conversation", turn: Turn, call: ModelCall, e
     """Runs one Escalate stream to its outcome; the caller is ours again when it failed."""
     start = _start(conversation, call, escalation)
     conversation.feed(TransferBegan())
+    turn.quiet.ends(conversation.now())
+    turn.quiet.elsewhere = True
+    trace.keep(turn.traceparent, "escalated")
+    failed = ""
     try:
         async with asyncio.timeout(escalation.ring_timeout_s + SLACK_S):
             outcome = await _follow(conversation, turn, start)
     except Exception as error:  # whatever it was, the caller must not stay in limbo
         logger().warning("escalation failed", call_id=conversation.facts.call_id, error=repr(error))
         outcome = EscalationOutcome(result=EscalationResult.ESCALATION_RESULT_RETURNED, reason=f"escalation: {error!r}")
+        failed = "failed"
+        conversation.log.failed(turn, f"escalation: {type(error).__name__}")
+    conversation.around.watch.metrics.escalation(
+        conversation.agent.name, failed or _RESULTS.get(outcome.result, "failed")
+    )
     journal = conversation.journal
     journal.journal.ticket_id = outcome.ticket_id
     over = outcome.result in (
@@ -63,6 +80,8 @@ async def hand_over(conversation: "Conversation", turn: Turn, call: ModelCall, e
         )
     journal.save()
     if not over:
+        turn.quiet.elsewhere = False
+        turn.quiet.begins(conversation.now())
         conversation.feed(TransferReturned())
     return HandOver(over, outcome.reason, outcome.ticket_id)
 

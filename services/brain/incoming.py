@@ -17,6 +17,7 @@ from services.brain.turn_events import (
     Transcript,
 )
 from services.brain.turn_profile import Situation
+from services.brain.turn_state import State
 from tandem.v1.asr_pb2 import RecognizeResponse, TurnContext
 from tandem.v1.brain_pb2 import CallEvent
 
@@ -57,14 +58,23 @@ class Incoming:
 
     def no_hearing(self) -> None:
         """asr is gone; another one is asked."""
+        self._call.log.hearing_lost(self._call.now())
         self._call.feed(HearingLost())
+
+    def hearing(self) -> None:
+        """An asr has the call."""
+        self._call.log.hearing_since(self._call.now())
+        self._call.opening.listening()
 
     def no_asr(self) -> None:
         """None has room for the call: a person can hear the caller, and an apology is better than a deaf agent."""
         call = self._call
+        call.opening.failed("no recogniser")
         call.feed(ReplyBegan())
         call.stop_speaking()
-        reply = call.start_reply(call.log.begin(None, call.now()))
+        turn = call.begin_unasked("no recogniser")
+        call.log.failed(turn, "asr full", gave_up=True)
+        reply = call.start_reply(turn)
         if call.agent.escalation is not None:
             reply.hand_over("Speech recognition is overloaded: the agent cannot hear the caller.")
         else:
@@ -76,9 +86,12 @@ class Incoming:
         match response.WhichOneof("response"):
             case "speech_started":
                 started = response.speech_started
+                profile = call.machine.situation
                 # First: an answer that was begun too early gives its turn back, and this speech belongs to it.
                 call.feed(SpeechStarted(started.utterance, started.call_time_us))
                 index, traceparent = call.log.speech_began(started.call_time_us)
+                if call.machine.state is State.DOUBTING:
+                    call.log.over_agent(started.call_time_us, profile)
                 call.ears.turn_context(TurnContext(turn_index=index, traceparent=traceparent))
             case "speech_stopped":
                 stopped = response.speech_stopped

@@ -33,11 +33,20 @@ class JournalWriter:
     written afterwards.
     """
 
-    def __init__(self, bucket: KeyValue, journal: CallJournal, revision: int, on_fenced: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        bucket: KeyValue,
+        journal: CallJournal,
+        revision: int,
+        on_fenced: Callable[[], None],
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`told`: what came of each write: done, repeated, fenced, given_up."""
         self.journal = journal
         self._bucket = bucket
         self._revision = revision
         self._on_fenced = on_fenced
+        self._told = told
         self._wanted = 0
         self._written = 0
         self._changed = asyncio.Event()
@@ -67,7 +76,8 @@ class JournalWriter:
 
     async def close(self) -> None:
         """Writes the last state, for at most 2 s."""
-        await self.written(self.save(), 2.0)
+        if not await self.written(self.save(), 2.0) and not self._fenced:
+            self._told("given_up")
         self._task.cancel()
 
     async def _run(self) -> None:
@@ -88,10 +98,12 @@ class JournalWriter:
                     self._revision = await self._bucket.update(self.journal.facts.call_id, value, self._revision)
                 else:
                     self._revision = await self._bucket.create(self.journal.facts.call_id, value)
+                self._told("done")
                 return
             except (APIError, nats.errors.Error, OSError) as error:
                 if isinstance(error, KeyWrongLastSequenceError) and await self._overtaken():
                     return
+                self._told("repeated")
                 logger().warning("journal not written, trying again", error=repr(error), attempt=attempt)
             await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
             attempt += 1
@@ -109,5 +121,6 @@ class JournalWriter:
         if other.owner_epoch <= self.journal.owner_epoch:
             return False
         self._fenced = True
+        self._told("fenced")
         self._on_fenced()
         return True

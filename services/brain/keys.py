@@ -28,4 +28,4 @@ class Keys:
 
     def turn(self, now_us: int) -> Respond:
         """The digits as the caller's turn."""
-        return Respond(self.digits, self.digits, self._from_us, now_us, keyed=True)
+        return Respond(self.digits, self.digits, self._from_us, now_us, keyed=True, why="keys")

@@ -15,6 +15,7 @@ class TurnMarks:
 
     speech_end_us: int = 0  # last sample of caller speech in on RTP
     stop_decided_us: int = 0  # asr: the shortest silence has passed
+    deaf_us: int = 0  # of the time up to that: no recogniser was there
     asr_us: int = 0  # asr: from that decision to the transcript; a pass that began before it costs less
     final_sent_us: int = 0
     final_received_us: int = 0
@@ -39,10 +40,10 @@ class TurnMarks:
             + (self.play_ready_us - self.play_sent_us)
         )
         parts_us = {
-            "endpointing": (self.stop_decided_us - self.speech_end_us)
+            "endpointing": (self.stop_decided_us - self.speech_end_us - self.deaf_us)
             + (self.decided_us - self.final_received_us)
             + (self.play_sent_us - self.audio_received_us),  # held back while the caller may go on
-            "asr": self.asr_us,
+            "asr": self.deaf_us + self.asr_us,
             "first_token": self.answering_us,
             "tool": self.tool_us,
             "first_audio": self.synthesis_us,

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opentelemetry.trace import Span, StatusCode, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 
+from services.brain.exchange import Turn
 from services.brain.models.step import Step, StepKind, Usage
-from services.brain.turnlog import Turn
 from services.common.telemetry import names
 from services.common.telemetry.trace import tracer
 
@@ -38,6 +38,7 @@ class ModelSpans:
         self._call_id = call_id
         self._spent = spent
         self._spans: dict[int, Span] = {}
+        self._failures: list[str] = []
 
     def take(self, step: Step) -> None:
         match step.kind:
@@ -45,14 +46,20 @@ class ModelSpans:
                 self._spans[step.attempt] = tracer().start_span(
                     f"{names.MODEL} {step.deployment}",
                     context=set_span_in_context(self._turn.span),
+                    kind=SpanKind.CLIENT,
                     attributes={
                         names.CALL_ID: self._call_id,
+                        names.MODEL_OPERATION: names.MODEL,
+                        names.MODEL_SPECULATIVE: self._turn.speculative,
                         names.MODEL_NAME: step.deployment,
-                        names.MODEL_WHY: str(step.why),
+                        **({names.MODEL_WHY: step.why.name.lower().replace("_", " ")} if step.why else {}),
                     },
                 )
+                if "/" in step.deployment:
+                    provider = step.deployment.partition("/")[0]
+                    self._spans[step.attempt].set_attribute(names.MODEL_PROVIDER, provider)
             case StepKind.GAVE_UP:
-                self._turn.span.set_attribute(names.MODEL_ERROR, step.error)
+                self._turn.model_error = "; ".join(self._failures) or "none was asked: all failed too often just now"
             case StepKind.SPOKE:
                 span = self._spans[step.attempt]
                 span.set_attribute(names.MODEL_FIRST_TOKEN_MS, step.first_token_us / 1000)
@@ -63,7 +70,10 @@ class ModelSpans:
         span = self._spans.pop(step.attempt)
         span.set_attribute(names.MODEL_RESULT, str(step.failure or step.kind))
         if step.failure is not None:
-            span.set_status(StatusCode.ERROR, step.error)
+            span.set_attribute(names.ERROR_TYPE, str(step.failure))
+            # Not `step.error`: a provider's words may repeat what people said.
+            span.set_status(StatusCode.ERROR, str(step.failure))
+            self._failures.append(f"{step.deployment}: {step.failure}")
         if (usage := step.usage) is not None:
             self._spent(usage)
             span.set_attribute(names.MODEL_INPUT_TOKENS, usage.input_tokens)

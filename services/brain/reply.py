@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import use_span
+
+from services.brain.exchange import Turn
 from services.brain.fillers import Kind
 from services.brain.handover import hand_over
 from services.brain.model_spans import ModelSpans
 from services.brain.models import ModelCall, ModelFailed, Step, Why
 from services.brain.tools.built_in import BUILT_IN_NAMES, END_CALL, TRANSFER_TO_PERSON
 from services.brain.turn_events import Closing, ReplyDone, Respond
-from services.brain.turnlog import Turn
 from services.brain.utterance import Utterance
 from services.common.telemetry.log import logger
 
@@ -43,26 +45,29 @@ class Reply:
 
     def answer(self, under_way: Sequence[ModelCall] = ()) -> None:
         """Ask the model, do what it says, speak its answer; after the calls that another brain left under way."""
-        self._task = asyncio.create_task(self._finishing(self._answer(under_way)))
+        self._begin(self._answer(under_way))
 
     def say(self, text: str) -> None:
         """Speak a sentence of the agent's own."""
-        self._task = asyncio.create_task(self._finishing(self._say(text)))
+        self._begin(self._say(text))
 
     def hand_over(self, reason: str) -> None:
         """Put the caller through to a person, who was offered."""
-        self._task = asyncio.create_task(self._finishing(self._put_through(reason)))
+        self._begin(self._put_through(reason))
 
     def in_flow(self, turn: Respond | None) -> None:
         """The caller's turn in a flow; None goes on where another brain stopped."""
         flow = self._call.flow
-        self._task = asyncio.create_task(
-            self._finishing(self._flow_turn(flow.go_on(self) if turn is None else flow.turn(self, turn)))
-        )
+        self._begin(self._flow_turn(flow.go_on(self) if turn is None else flow.turn(self, turn)))
 
     def silence_in_flow(self) -> None:
         """The caller says nothing."""
-        self._task = asyncio.create_task(self._finishing(self._flow_turn(self._call.flow.silence(self))))
+        self._begin(self._flow_turn(self._call.flow.silence(self)))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        # What is measured and logged on the way is the turn's.
+        with use_span(self.turn.span, end_on_exit=False):
+            self._task = asyncio.create_task(self._finishing(work))
 
     def confirm(self) -> None:
         """The turn that it answers is over."""
@@ -89,19 +94,21 @@ class Reply:
             return
         self._fillers.append(self._sentence(text, filler=True))
 
-    async def _finishing(self, work: Any) -> None:
+    async def _finishing(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except ModelFailed as error:
             logger().error("model failed", call_id=self._call.facts.call_id, error=str(error))
+            self._call.log.failed(self.turn, "no model answered", gave_up=True)
             await self._say(self._call.agent.trouble)
-        except Exception:
+        except Exception as error:
             # Whatever is wrong with us, the caller is to hear it at once and not when the reply is overdue.
             logger().exception("reply failed", call_id=self._call.facts.call_id)
+            self._call.log.failed(self.turn, f"brain: {type(error).__name__}", gave_up=True)
             await self._say(self._call.agent.trouble)
         await self._all_audible()
         await self._confirmed.wait()
-        self._call.log.reply_done(self.turn)
+        self._call.log.reply_done(self.turn, now_us=self._call.now())
         self._call.feed(ReplyDone())
 
     async def _all_audible(self) -> None:
@@ -133,7 +140,7 @@ class Reply:
             self._question = text
 
     async def _answer(self, under_way: Sequence[ModelCall]) -> None:
-        await self._call.tool_calls.settled()
+        await self._call.tool_calls.waited_for(self.turn)
         if under_way and await self._run_tools(under_way):
             return
         if not await self._ask_models():

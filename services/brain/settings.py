@@ -16,6 +16,18 @@ class BrainSettings(ServiceSettings):
     variables: dict[str, str] = Field(
         default_factory=dict, description="Values for ${NAME} in agent folders, e.g. the business API's address."
     )
+    slow_turn_ms: int = Field(
+        2000,
+        ge=1,
+        description="A turn slower than this at the caller's ear has its call's trace kept, whatever was drawn for it. "
+        "Beyond 2 s people say 'hello?'; the mark is 900 ms at p95, so few turns are.",
+    )
+    dead_air_ms: int = Field(
+        3000,
+        ge=1,
+        description="So long nothing was heard while it was the agent's turn: dead air, which is marked in the trace "
+        "and has it kept. A filler is due after 900 ms and again after 6 s; 3 s of silence are a dead line to people.",
+    )
     records_url: str = Field(
         "",
         description="Where calls are recorded: postgresql://user:password@host/database, or sqlite:///path/to/file.db "

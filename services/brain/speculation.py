@@ -26,16 +26,16 @@ class Speculation:
         self._reply = Reply(conversation, self._log_turn, confirmed=False)
         self._reply.answer()
 
-    def confirm(self, now_us: int) -> Reply:
-        """The turn is over: the reply goes on as any other."""
-        self._call.log.confirmed(self._log_turn, now_us)
+    def confirm(self, now_us: int, why: str = "") -> Reply:
+        """The turn is over, and `why`: the reply goes on as any other."""
+        self._call.log.confirmed(self._log_turn, now_us, why)
         self._reply.confirm()
         return self._reply
 
-    def discard(self) -> None:
+    def discard(self, now_us: int) -> None:
         """The caller went on."""
         self._reply.abandon()
         self._call.voice.stop(self._log_turn)
-        self._call.log.discarded(self._log_turn)
+        self._call.log.discarded(self._log_turn, now_us)
         self._call.history.restore(self._before)
         self._call.said_once = self._said_once  # nobody heard what was said for this answer

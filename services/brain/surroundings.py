@@ -1,10 +1,12 @@
 """What all conversations of a brain share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nats.aio.client import Client
 from nats.js.kv import KeyValue
+
+from services.brain.turn_watch import TurnWatch
 
 if TYPE_CHECKING:
     from services.brain.records.keeping import RecordKeeping
@@ -24,3 +26,4 @@ class Surroundings:
     journals: KeyValue
     record_pii: bool
     records: "RecordKeeping | None" = None
+    watch: TurnWatch = field(default_factory=TurnWatch)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import use_span
 
+from services.brain.exchange import Turn
 from services.brain.flow.outputs import CallTool, holds_secrets
 from services.brain.guardrails.hygiene import tool_content
 from services.brain.guardrails.limits import REFUSED
@@ -18,7 +19,6 @@ from services.brain.models.call import canonical
 from services.brain.tool_ledger import OUT_OF_REACH_CODES, Done, in_doubt, result_of, same, what_to_do
 from services.brain.tools.on_behalf import on_behalf_of
 from services.brain.tools.result import failure
-from services.brain.turnlog import Turn
 from services.common.telemetry.log import logger
 from tandem.v1.call_pb2 import CallNotice, JournalTool, ToolState
 
@@ -58,6 +58,16 @@ class ToolCalls:
         if self._running:
             await asyncio.wait(self._running, timeout=within_s)
 
+    async def waited_for(self, turn: Turn) -> None:
+        """The same, for a turn whose answer needs what a turn before asked for."""
+        if not self._running:
+            return
+        turn.tool_began(self._call.now())
+        try:
+            await self.settled()
+        finally:
+            turn.tool_ended(self._call.now())
+
     async def make_sure(self, within_s: float) -> None:
         """Once more, under its key, what may or may not have been done: the call is over, and its record is to tell."""
         for entry in in_doubt(self._call.journal.journal.tools):
@@ -71,20 +81,23 @@ class ToolCalls:
     async def carry_out(self, turn: Turn, calls: Sequence[ModelCall]) -> None:
         """Returns when all have their results in the history. Cancelled, it leaves them running."""
         calls = [call for call in calls if self._may_be_made(call)]
-        turn.tool_since_us = self._call.now()
+        turn.tool_began(self._call.now())
         try:
             for batch in self._batches(calls):
                 await asyncio.shield(asyncio.gather(*[self._begin(turn, call) for call in batch]))
         finally:
-            turn.tool_us += self._call.now() - turn.tool_since_us
-            turn.tool_since_us = 0
+            turn.tool_ended(self._call.now())
 
     async def for_flow(self, turn: Turn, tool: CallTool) -> dict[str, Any]:
         """A flow's call, which no message asks for: what is secret in it goes to the tool and nowhere else."""
         call = ModelCall("", tool.name, json.dumps(tool.shown))
         arguments = tool.arguments if tool.secret else None
         self.asked += 1
-        result: dict[str, Any] = json.loads(await self._begin(turn, call, arguments))
+        turn.tool_began(self._call.now())
+        try:
+            result: dict[str, Any] = json.loads(await self._begin(turn, call, arguments))
+        finally:
+            turn.tool_ended(self._call.now())
         return result
 
     def saying_meanwhile(self, calls: Iterable[ModelCall]) -> str:
@@ -184,7 +197,9 @@ class ToolCalls:
                 self._answer(call, _NOT_OURS)
                 return _NOT_OURS
         with contextlib.nullcontext() if turn is None else use_span(turn.span, end_on_exit=False):
-            content, ok = await self._content(call, entry, arguments)
+            content, ok, error = await self._content(call, entry, arguments)
+        if turn is not None and error:
+            self._call.log.failed(turn, f"{call.name}: {error}")
         entry.result_json = content if arguments is None else _masked(content)
         entry.state = ToolState.TOOL_STATE_SUCCEEDED if ok else ToolState.TOOL_STATE_FAILED
         self._answer(call, content)
@@ -196,12 +211,18 @@ class ToolCalls:
             self._call.history.tool_answered(call.id, tool_content(content))
         self._call.save_messages()
 
-    async def _content(self, call: ModelCall, entry: JournalTool, arguments: dict[str, Any] | None) -> tuple[str, bool]:
-        """What the model is told, and whether it was done."""
+    async def _content(
+        self, call: ModelCall, entry: JournalTool, arguments: dict[str, Any] | None
+    ) -> tuple[str, bool, str]:
+        """What the model is told, whether it was done, and the code of what broke, if something did."""
         try:
             arguments = json.loads(call.arguments or "{}") if arguments is None else arguments
         except (ValueError, RecursionError) as error:
-            return json.dumps({"ok": False, "code": "invalid_arguments", "error": f"not JSON: {error}"}), False
+            return (
+                json.dumps({"ok": False, "code": "invalid_arguments", "error": f"not JSON: {error}"}),
+                False,
+                "invalid_arguments",
+            )
         try:
             with on_behalf_of(self._call.facts):
                 result = await self._call.tools.call(call.name, arguments, entry.idempotency_key)
@@ -212,7 +233,7 @@ class ToolCalls:
         if not result.ok and result.code in OUT_OF_REACH_CODES and call.name in self._call.tools:
             # The operator's own words, for a model that would else make up an excuse.
             content = json.dumps({**json.loads(content), "say": self._call.tools.declaration(call.name).say_failed})
-        return content, result.ok
+        return content, result.ok, result.code if result.broke else ""
 
 
 def _masked(content: str) -> str:

@@ -2,21 +2,15 @@
 
 Pure: events with their call time (microseconds) go in, outputs come out; no clock, no text is made here. The edge calls
 `expire` when `next_deadline` has come.
-
-    LISTENING ──speech──► HEARING ◄──speech── ENDPOINTING ──decided──► THINKING ──audible──► SPEAKING ──heard──►
-                             │ └──silence──────►                          │                     │
-                             ▲                                          speech                speech
-                             └───────── words ───────── DOUBTING ◄────────┴─────────────────────┘
-                                                           └── cough, "mm-hm": back to where it was
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from services.brain import turn_end
 from services.brain import turn_events as ev
-from services.brain.agent_turn import AgentTurn
-from services.brain.backchannels import is_backchannel
-from services.brain.barge_in import OverAgent, intelligible, interrupts, surely_interrupts
+from services.brain.agent_turn import AgentTurn, situation_of
+from services.brain.barge_in import OverAgent, intelligible, settled, surely_interrupts, words_to_come
 from services.brain.caller_turn import CallerTurn, CallerUtterance
 from services.brain.endpoint import Evidence, silence_needed_ms
 from services.brain.foresight import Foresight
@@ -26,8 +20,6 @@ from services.brain.question import Expected
 from services.brain.turn_events import Event, Output, Respond, Say
 from services.brain.turn_profile import PROFILES, Profiles, Situation, TurnProfile
 from services.brain.turn_state import Deadlines, State, Timer
-
-_LEAST_FORESIGHT_US = 20_000
 
 
 @dataclass(slots=True)
@@ -56,12 +48,7 @@ class TurnMachine:
     @property
     def situation(self) -> Situation:
         """What the agent is doing; it has its own patience."""
-        if self.state is State.TRANSFERRING:
-            return Situation.TRANSFERRING
-        if doing := self._agent.doing:
-            return doing
-        asked = self.expected in (Expected.DIGITS, Expected.PHONE, Expected.DATE_OF_BIRTH)
-        return Situation.COLLECTING_DIGITS if self._keys.digits or asked else Situation.SPEAKING
+        return situation_of(self.state, self._agent, self.expected, self._keys.digits)
 
     @property
     def profile(self) -> TurnProfile:
@@ -107,10 +94,8 @@ class TurnMachine:
                 return self._played(event.utterance_id, now_us)
             case ev.ReplyBegan(situation):
                 self._think(now_us, situation)
-                return []
             case ev.TransferReturned():
                 self._think(now_us)
-                return []
             case ev.ReplyDone():
                 self._agent.replying = False
                 if self.state is State.TRANSFERRING:
@@ -119,7 +104,6 @@ class TurnMachine:
                 return self._after_speech(now_us)
             case ev.Closing():
                 self._agent.closing = True
-                return []
             case ev.TransferBegan() | ev.Silenced():
                 out = self._discard()
                 self._deadlines.clear()
@@ -128,8 +112,9 @@ class TurnMachine:
                 self.state = State.TRANSFERRING
                 return out + (self._fall_silent() if event == ev.Silenced() else [])
             case ev.HearingLost():
-                self._hearing_lost(now_us)
-                return []
+                if self._caller.forget_unknown():
+                    self._deadlines.cancel(Timer.BARGE_IN)
+                    self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
             case ev.HoldChanged():
                 self._on_hold = event.on_hold
                 return self._listen(now_us) if self.state is State.LISTENING and not self._keys.digits else []
@@ -137,6 +122,7 @@ class TurnMachine:
                 return self._listen(now_us)
             case ev.HungUp():
                 return self._end()
+        return []
 
     # The caller's side.
 
@@ -174,7 +160,12 @@ class TurnMachine:
     ) -> list[Output]:
         match event:
             case ev.SpeechStopped(_, at_us):
-                return self._speech_stopped(utterance, at_us, now_us)
+                utterance.stopped_us = at_us
+                self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
+                if self.state is State.DOUBTING:
+                    self._deadlines.cancel(Timer.BARGE_IN)
+                elif self.state is State.HEARING:
+                    self.state = State.ENDPOINTING
             case ev.Transcript():
                 return self._transcript(utterance, event, now_us)
             case ev.Partial():
@@ -182,57 +173,40 @@ class TurnMachine:
             case ev.EndLikely(_, at_us, probability):
                 utterance.end_judged = (at_us, probability)
                 return self._consider_end(now_us) if self.state is State.ENDPOINTING else []
-
-    def _speech_stopped(self, utterance: CallerUtterance, at_us: int, now_us: int) -> list[Output]:
-        utterance.stopped_us = at_us
-        self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
-        if self.state is State.DOUBTING:
-            self._deadlines.cancel(Timer.BARGE_IN)
-        elif self.state is State.HEARING:
-            self.state = State.ENDPOINTING
         return []
 
     def _transcript(self, utterance: CallerUtterance, event: ev.Transcript, now_us: int) -> list[Output]:
         utterance.text, utterance.confidence = self._words(event), event.confidence
         if self.state is State.DOUBTING:
             return self._settle_doubt(now_us)
-        if self.state is State.ENDPOINTING:
-            return self._consider_end(now_us)
-        return []
+        return self._consider_end(now_us) if self.state is State.ENDPOINTING else []
 
     def _partial(self, utterance: CallerUtterance, event: ev.Partial, now_us: int) -> list[Output]:
         utterance.partial = self._words(event)
         said = OverAgent(utterance.partial, event.confidence if self._agent.playing else 1.0)
         if self.state is State.DOUBTING and surely_interrupts(said, self.language, self.profile, self.expected):
-            return self._yield_turn(now_us)
+            return self._yield_turn(now_us, "early words")
         return []
 
     def _words(self, event: ev.Transcript | ev.Partial) -> str:
         doubt = self.state is State.DOUBTING and self._agent.playing
         return intelligible(event.text, event.confidence, self.profile).strip() if doubt else event.text.strip()
 
-    def _hearing_lost(self, now_us: int) -> None:
-        if self._caller.forget_unknown():
-            self._deadlines.cancel(Timer.BARGE_IN)
-            self._deadlines.set(Timer.FINAL_OVERDUE, now_us + self.profile.final_overdue_ms * 1000)
-
     def _settle_doubt(self, now_us: int) -> list[Output]:
         """The caller's sound over the agent has its words now, or will have none."""
-        text = self._caller.text
-        # Before any of the answer is heard, a short word goes on with the turn.
-        confidence = self._caller.confidence if self._agent.playing else 1.0
-        said = OverAgent(text, confidence, self._caller.speech_us // 1000)
-        if interrupts(said, self.language, self.profile, self.expected):
-            return self._yield_turn(now_us)
-        if not self._caller.understood:
+        verdict = settled(self._caller, self.playing, self.language, self.profile, self.expected)
+        if verdict is None:
             return []
-        if text and self._agent.playing:
-            self._late = self._turn_of(text)
-        return self._go_on(now_us)
+        interruption, why = verdict
+        if interruption:
+            return self._yield_turn(now_us, why)
+        if self._caller.text and self._agent.playing:
+            self._late = replace(self._at.turn(self._caller, self._caller.text), why=turn_end.SAID_OVER)
+        return self._go_on(now_us, why)
 
-    def _yield_turn(self, now_us: int) -> list[Output]:
+    def _yield_turn(self, now_us: int, why: str) -> list[Output]:
         """The interruption is real: the agent stops, the caller's words count from their beginning."""
-        out = self._fall_silent()
+        out = self._fall_silent(why)
         speaking = self._caller.speaking
         self.state = State.HEARING if speaking else State.ENDPOINTING
         if not speaking:
@@ -240,16 +214,16 @@ class TurnMachine:
             out += self._consider_end(now_us)
         return out
 
-    def _fall_silent(self) -> list[Output]:
+    def _fall_silent(self, why: str = "") -> list[Output]:
         self._deadlines.clear()
         self._agent.fall_silent()
-        return [ev.StopSpeaking()]
+        return [ev.StopSpeaking(why)]
 
-    def _go_on(self, now_us: int) -> list[Output]:
+    def _go_on(self, now_us: int, why: str) -> list[Output]:
         """No interruption: the agent goes on where it was."""
         self._caller.clear()
         self._deadlines.cancel(Timer.BARGE_IN, Timer.FINAL_OVERDUE)
-        out: list[Output] = [ev.Ignored()]
+        out: list[Output] = [ev.Ignored(why)]
         if self._agent.playing:
             self.state = State.SPEAKING
             if self._agent.paused:
@@ -267,57 +241,31 @@ class TurnMachine:
         if not self._caller.understood:
             return []
         self._deadlines.cancel(Timer.FINAL_OVERDUE)
-        text = self._caller.text
-        if not text:
-            return self._no_words(now_us)
-        caller, digits = self._caller, self._keys.digits
-        evidence = Evidence(
-            text, self.expected, caller.end_probability, self._pauses, self.language, digits, caller.confidence
-        )
-        end_us = caller.stopped_us + self.silence_needed(evidence) * 1000
-        turn = self._turn_of(f"{text} {digits}".rstrip())
-        if now_us < end_us:
-            self._deadlines.set(Timer.ENDPOINT, end_us)
-            if end_us - now_us < _LEAST_FORESIGHT_US:
-                return []
-            return self._foresight.begin(turn, self.profile.speculations)
-        return self._respond(turn, now_us)
+        match turn_end.consider(self._caller, self._at, self.profile, self.silence_needed, now_us):
+            case turn_end.NotYet(at_us, turn):
+                self._deadlines.set(Timer.ENDPOINT, at_us)
+                return self._foresight.begin(turn, self.profile.speculations) if turn is not None else []
+            case turn_end.Over(turn) if turn is not None:
+                return self._respond(turn, now_us)
+            case turn_end.Over():
+                self._caller.clear()
+                self._think(now_us)
+                return [Say.MISSED]
+            case turn_end.NoTurn():
+                self._caller.clear()
+                self._listen(now_us)
+                if self._keys.digits:
+                    self._deadlines.set(Timer.DIGITS, now_us + self.profile.digits_ms * 1000)
+                return [ev.Ignored()]
+
+    @property
+    def _at(self) -> turn_end.Situated:
+        return turn_end.Situated(self.expected, self._pauses, self.language, self._keys.digits, self._answered)
 
     def _discard(self) -> list[Output]:
-        out = self._foresight.drop()
-        if out:
+        if out := self._foresight.drop():
             self._agent.ready.clear()
         return out
-
-    def _no_words(self, now_us: int) -> list[Output]:
-        """Speech without words (pipecat#5240): never a stall."""
-        missed = self._caller.speech_us >= self.profile.missed_speech_ms * 1000
-        if missed and self._answered is None and not self._keys.digits:
-            say_us = self._caller.stopped_us + self.profile.missed_after_ms * 1000
-            if now_us < say_us:
-                self._deadlines.set(Timer.ENDPOINT, say_us)
-                return []
-        self._caller.clear()
-        if self._keys.digits or not missed:
-            self._listen(now_us)
-            if self._keys.digits:
-                self._deadlines.set(Timer.DIGITS, now_us + self.profile.digits_ms * 1000)
-            return [ev.Ignored()]
-        if (before := self._answered) is not None:
-            # Noise broke into the making of an answer: what was asked is answered all the same.
-            again = Respond(before.text, "", before.started_us, before.stopped_us, amends=True)
-            return self._respond(again, now_us)
-        self._think(now_us)
-        return [Say.MISSED]
-
-    def _turn_of(self, text: str) -> Respond:
-        return self._amending(self._caller.respond(text))
-
-    def _amending(self, turn: Respond) -> Respond:
-        """Nothing of the last answer was heard: to the caller it is still one turn."""
-        if (before := self._answered) is None:
-            return turn
-        return Respond(f"{before.text} {turn.text}", turn.text, before.started_us, turn.stopped_us, amends=True)
 
     def _respond(self, turn: Respond, now_us: int) -> list[Output]:
         out: list[Output] = [] if self._foresight.keeps(turn) else self._discard()
@@ -335,7 +283,7 @@ class TurnMachine:
         out = self._discard()
         if self.state in (State.SPEAKING, State.THINKING, State.DOUBTING):
             self._caller.clear()
-            out = self._fall_silent()
+            out = self._fall_silent("keys")
             self.state = State.LISTENING
         self._deadlines.cancel(Timer.SILENCE)
         if self._keys.press(digit, now_us):
@@ -349,7 +297,7 @@ class TurnMachine:
             return []  # the caller speaks too: the turn has both
         if not self._keys.digits:
             return self._listen(now_us)
-        return self._respond(self._amending(self._keys.turn(now_us)), now_us)
+        return self._respond(turn_end.amending(self._answered, self._keys.turn(now_us)), now_us)
 
     # The agent's side.
 
@@ -409,8 +357,6 @@ class TurnMachine:
         self.state = State.ENDED
         return [*out, *last]
 
-    # Timers.
-
     def _on_timer(self, timer: Timer, now_us: int) -> list[Output]:
         match timer:
             case Timer.ENDPOINT:
@@ -426,7 +372,7 @@ class TurnMachine:
             case Timer.REPLY_OVERDUE:
                 self._think(now_us)
                 self._deadlines.cancel(Timer.FILLER)
-                return [ev.StopSpeaking(), Say.TROUBLE]
+                return [ev.StopSpeaking(ev.OVERDUE), Say.TROUBLE]
             case Timer.SILENCE:
                 return self._caller_silent(now_us)
             case Timer.DIGITS:
@@ -436,13 +382,11 @@ class TurnMachine:
 
     def _long_sound(self, now_us: int) -> list[Output]:
         """A sound over the agent goes on; without words, or with a drawn-out "yeah", it need not be the caller's."""
-        last_us = max(one.started_us for one in self._caller.utterances.values())
-        most_us = last_us + self.profile.barge_in_wordless_ms * 1000
-        words = self._caller.words_so_far()
-        if words is not None and is_backchannel(words, self.language) and now_us < most_us:
-            self._deadlines.set(Timer.BARGE_IN, most_us)
+        until_us = words_to_come(self._caller, self.language, self.profile)
+        if now_us < until_us:
+            self._deadlines.set(Timer.BARGE_IN, until_us)
             return []
-        return self._yield_turn(now_us)
+        return self._yield_turn(now_us, "long sound")
 
     def _caller_silent(self, now_us: int) -> list[Output]:
         self._prompts += 1

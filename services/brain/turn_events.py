@@ -1,6 +1,6 @@
 """What goes into the turn machine and what comes out of it. Times are call times in microseconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from services.brain.turn_profile import Situation
@@ -143,6 +143,8 @@ Event = (
 
 # Outputs.
 
+OVERDUE = "overdue"
+
 
 @dataclass(frozen=True, slots=True)
 class Respond:
@@ -159,6 +161,8 @@ class Respond:
     amends: bool = False
     keyed: bool = False
     """`text` are keys."""
+    why: str = field(default="", compare=False)
+    """What ended the turn: a value of voice.endpointing.why. Two turns of the same words are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +206,16 @@ class Resume:
 class StopSpeaking:
     """The caller took the turn: forget what was not heard, and stop making more of it."""
 
+    why: str = field(default="", compare=False)
+    """By what the interruption was known: a value of voice.barge_in.why. OVERDUE: no answer came in time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """What the caller's side made was no turn: a cough, a click, an "mm-hm"."""
+
+    why: str = field(default="", compare=False)
+    """By what that was known, where it was over the agent: a value of voice.barge_in.why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ ATTEMPTS = 2
 class Utterance:
     """Open until it was played, stopped, or failed.
 
-    `first_audio` is called when the first frame is on the bus, `unheard` when tts failed before there was one.
+    `first_audio` is called when the first frame is on the bus, `unheard` when tts failed before there was one. `broke`
+    is told of each failure, in a word, and whether something will not be heard for it.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Utterance:
         traceparent: str,
         first_audio: Callable[["Utterance", FirstAudio], None],
         unheard: Callable[["Utterance"], None],
+        broke: Callable[[str, bool], None] = lambda _error, _lost: None,
     ) -> None:
         self.id = start.utterance_id
         self.traceparent = traceparent
@@ -43,6 +45,10 @@ class Utterance:
         self.closed = asyncio.Event()  # set when nothing more of it will be heard
         self._first_audio = first_audio
         self._unheard = unheard
+        self._broke = broke
+        self._fed_at = 0.0
+        self.lost_us = 0
+        """From its first text until a tts was given up, and another one asked."""
         self._requests = [SynthesizeRequest(start=start)]
         self._more = asyncio.Event()
         self._patience: asyncio.Timeout | None = None
@@ -50,6 +56,7 @@ class Utterance:
         self._task = asyncio.create_task(self._run())
 
     def feed(self, text: str) -> None:
+        self._fed_at = self._fed_at or asyncio.get_running_loop().time()
         self.written += text
         self._send(SynthesizeRequest(text=text))
 
@@ -75,8 +82,12 @@ class Utterance:
                 break
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 logger().warning("synthesis failed", utterance_id=self.id, error=repr(error), attempt=attempt)
-                if self.audible.is_set():
+                last = self.audible.is_set() or attempt + 1 == ATTEMPTS
+                self._broke(f"tts: {_reason(error)}", last)
+                if last:
                     break
+                if self._fed_at:
+                    self.lost_us = round((asyncio.get_running_loop().time() - self._fed_at) * 1e6)
         if not self.audible.is_set():
             self._unheard(self)
             self.audible.set()
@@ -115,3 +126,7 @@ class Utterance:
                 self.heard.words += [
                     AlignedWord(one.text, one.start_sample, one.end_sample) for one in response.word_alignment.words
                 ]
+
+
+def _reason(error: Exception) -> str:
+    return error.code().name.lower() if isinstance(error, grpc.aio.AioRpcError) else "silent"

@@ -11,6 +11,7 @@ from nats.js.kv import KeyValue
 
 from services.common.busclient import BusClient
 from services.common.frameclient import FrameClient
+from services.common.telemetry import keeping
 
 
 class BusUnavailable(ConnectionError):
@@ -42,6 +43,7 @@ async def connect_audio(url: str, name: str) -> FrameClient:
     client = FrameClient()
     # A server that has frozen is noticed within 6 s; nats-py's own 2 min are for data that waits.
     await _connect(client, url, f"{name} audio", pending_size=-1, ping_interval=2)
+    await keeping.attach(client, preferred=False)
     return client
 
 
@@ -49,6 +51,7 @@ async def connect_control(url: str, name: str) -> BusClient:
     """A connection with ordinary buffering, for events, journal and requests. Raises BusUnavailable."""
     client = BusClient()
     await _connect(client, url, f"{name} control")
+    await keeping.attach(client)
     return client
 
 

@@ -17,6 +17,7 @@ from services.common.rpc import AddressTaken
 from services.common.settings import CommonSettings, ServiceSettings, SettingsInvalid, YamlFile, read_yaml
 from services.common.telemetry import log, metrics, trace
 from services.common.telemetry.log import logger
+from services.common.telemetry.own_metrics import TelemetryMetrics
 
 # `up` is for `tandem up` alone; one file serves both.
 SECTIONS = ("gateway", "asr", "brain", "tts", "escalation", "up")
@@ -77,8 +78,10 @@ def main(section: str, model: type[S], run: Callable[[S, asyncio.Event], Awaitab
 def serve(section: str, settings: S, run: Callable[[S, asyncio.Event], Awaitable[None]]) -> None:
     """As `main`, with settings that are read already."""
     try:
-        log.set_up(section, settings.log_level)
-        trace.set_up(section, os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint)
+        log.set_up(section, settings.log_level, settings.log_format, settings.record_pii)
+        endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or settings.otlp_endpoint
+        trace.set_up(section, endpoint, settings.trace_sample_ratio)
+        TelemetryMetrics(metrics.REGISTRY)
         _run(_until_told(settings, run))
     except (StartRefused, AddressTaken, BusUnavailable) as error:
         sys.stderr.write(f"{section}: {error}\n")

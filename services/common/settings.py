@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -35,9 +35,21 @@ class CommonSettings(Settings):
     otlp_endpoint: str | None = Field(
         None, description="OTLP/gRPC collector for traces, e.g. http://127.0.0.1:4317; nothing is exported without one."
     )
+    trace_sample_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Of the calls, how many have their trace exported whatever happens in them. All by default: one "
+        "that somebody asks about is then there, and a trace is some 100 kB. Below 1 the others are exported only "
+        "where something went wrong, was slow or was handed over.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="Lines of log: JSON for machines, text for people. auto: text where stderr is a terminal."
+    )
     record_pii: bool = Field(
-        False, description="Put what people said into spans, under `.pii.` names. Off: traces travel far."
+        False,
+        description="Put what people said into spans, under `.pii.` names, and numbers into logs. Off: both go far.",
     )
 
 

@@ -12,8 +12,10 @@ from services.common.bus import connect_control, open_bucket, without_password
 from services.common.rpc import RpcServer
 from services.common.service import StartRefused
 from services.common.telemetry.log import logger
+from services.common.telemetry.metrics import REGISTRY
 from services.escalation.escalator import Escalator
 from services.escalation.filing import BUCKET, TicketFiling
+from services.escalation.metrics import REDELIVERED, EscalationMetrics
 from services.escalation.settings import EscalationSettings
 from tandem.v1.escalation_pb2_grpc import add_EscalationServicer_to_server
 
@@ -32,12 +34,15 @@ async def serving(settings: EscalationSettings) -> AsyncIterator[int]:
     bus = await connect_control(settings.nats_url, "escalation")
     http = httpx.AsyncClient(timeout=settings.ticket_timeout_ms / 1000)
     server = RpcServer(settings.address, [SERVICE_NAME])
+    metrics = EscalationMetrics(REGISTRY)
     try:
         filing = await _open_filing(settings, bus, http)
-        escalator = Escalator(settings, filing)
+        escalator = Escalator(settings, filing, metrics)
         add_EscalationServicer_to_server(escalator, server.server)
         port = await server.start()
-        redelivery = asyncio.create_task(_redeliver(filing, settings.ticket_redeliver_s), name="ticket redelivery")
+        redelivery = asyncio.create_task(
+            _redeliver(filing, settings.ticket_redeliver_s, metrics), name="ticket redelivery"
+        )
         try:
             await server.ready()
             yield port
@@ -47,6 +52,7 @@ async def serving(settings: EscalationSettings) -> AsyncIterator[int]:
             await escalator.drain(settings.drain_ms / 1000)
             await server.stop()
     finally:
+        metrics.close()
         await http.aclose()
         await bus.close()
 
@@ -61,11 +67,12 @@ async def _open_filing(settings: EscalationSettings, bus: Client, http: httpx.As
     return TicketFiling(bucket, http, settings.ticket_timeout_ms / 1000, settings.ticket_attempts)
 
 
-async def _redeliver(filing: TicketFiling, every_s: float) -> None:
+async def _redeliver(filing: TicketFiling, every_s: float, metrics: EscalationMetrics) -> None:
     """At the start, and then every so often, what could not be delivered before."""
     while True:
         try:
             delivered = await filing.redeliver()
+            metrics.ticket(REDELIVERED, delivered)
             if delivered:
                 logger().info("tickets_redelivered", count=delivered)
         except Exception:

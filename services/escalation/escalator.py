@@ -8,12 +8,12 @@ from typing import Any
 import grpc
 
 from services.common.rpc import abort, caller_context
-from services.common.telemetry import names
-from services.common.telemetry.log import logger
-from services.common.telemetry.trace import tracer
+from services.common.telemetry.log import bind_call, logger
 from services.escalation.filing import TicketFiling
 from services.escalation.handover import HandOver
+from services.escalation.metrics import EscalationMetrics
 from services.escalation.settings import EscalationSettings
+from services.escalation.transferspan import TransferSpan
 from tandem.v1.call_pb2 import ErrorReason
 from tandem.v1.escalation_pb2 import EscalateRequest, EscalateResponse, EscalateStart
 from tandem.v1.escalation_pb2_grpc import EscalationServicer
@@ -25,7 +25,10 @@ _DESTINATION = re.compile(r"(sips?:[^\s<>]+|tel:\+?[0-9*#A-Fa-f().;=-]+)", re.IG
 class Escalator(EscalationServicer):
     """Serves hand-overs; one at a time a call. A second Escalate for a call follows the one under way."""
 
-    def __init__(self, settings: EscalationSettings, filing: TicketFiling) -> None:
+    def __init__(
+        self, settings: EscalationSettings, filing: TicketFiling, metrics: EscalationMetrics | None = None
+    ) -> None:
+        self._metrics = metrics or EscalationMetrics()
         self._settings = settings
         self._filing = filing
         self._live: dict[str, HandOver] = {}
@@ -48,24 +51,18 @@ class Escalator(EscalationServicer):
             listening.cancel()
 
     def _begin(self, start: EscalateStart, context: "grpc.aio.ServicerContext[Any, Any]") -> HandOver:
-        span = tracer().start_span(names.TRANSFER, context=caller_context(context))
-        span.set_attributes(
-            {
-                names.CALL_ID: start.facts.call_id,
-                names.AGENT: start.facts.agent,
-                names.TRANSFER_DESTINATION: start.destination,
-            }
-        )
+        span = TransferSpan(start, caller_context(context), self._metrics)
         ring_timeout_ms = start.ring_timeout_ms or self._settings.ring_timeout_ms
-        hand_over = HandOver(start, ring_timeout_ms / 1000, self._filing, span)
+        hand_over = HandOver(start, ring_timeout_ms / 1000, self._filing, span, self._metrics)
         self._live[hand_over.call_id] = hand_over
-        task = asyncio.create_task(self._run(hand_over), name=f"hand-over {hand_over.call_id}")
+        task = asyncio.create_task(self._run(hand_over, span.traceparent), name=f"hand-over {hand_over.call_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         logger().info("transfer_started", call_id=hand_over.call_id, destination=start.destination)
         return hand_over
 
-    async def _run(self, hand_over: HandOver) -> None:
+    async def _run(self, hand_over: HandOver, traceparent: str) -> None:
+        bind_call(hand_over.call_id, traceparent)
         try:
             await hand_over.run()
         finally:

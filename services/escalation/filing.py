@@ -9,8 +9,10 @@ import httpx
 import nats.errors
 from nats.js.errors import KeyNotFoundError, NoKeysError
 from nats.js.kv import KeyValue
+from opentelemetry.trace import StatusCode, get_current_span
 from pydantic import ValidationError
 
+from services.common.telemetry import names
 from services.common.telemetry.log import logger
 from services.escalation.ticket import Ticket
 
@@ -50,7 +52,8 @@ class TicketFiling:
         return True
 
     async def deliver(self, ticket: Ticket, traceparent: str = "") -> bool:
-        """POSTs the ticket, with one retry, and notes how that went. True when the ticket_url has it."""
+        """POSTs the ticket, with one retry, and notes how that went, also on the span that it is done in. True when the
+        ticket_url has it."""
         if ticket.delivery is None:
             return False
         error = await self._post(ticket, traceparent)
@@ -60,6 +63,9 @@ class TicketFiling:
             error = await self._post(ticket, traceparent)
             attempts = 2
         await self._amend(ticket, lambda stored: stored.after_attempt(attempts, error))
+        if error:
+            get_current_span().set_attribute(names.ERROR_TYPE, "not_delivered")
+            get_current_span().set_status(StatusCode.ERROR, f"the ticket_url did not take it: {error}")
         return not error
 
     async def update(self, ticket: Ticket, change: Callable[[Ticket], Ticket], traceparent: str = "") -> None:
@@ -155,6 +161,8 @@ class TicketFiling:
         headers = {"Idempotency-Key": ticket.id} if method == "POST" else {}
         if traceparent:
             headers["traceparent"] = traceparent
+        span = get_current_span()
+        span.set_attribute(names.HTTP_METHOD, method)
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._http.request(method, url, json=ticket.document(), headers=headers)
@@ -162,4 +170,5 @@ class TicketFiling:
             return f"no answer in {self._timeout_s:g} s"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return str(error) or type(error).__name__
+        span.set_attribute(names.HTTP_STATUS, response.status_code)
         return "" if response.is_success else f"{response.status_code} {response.reason_phrase}"

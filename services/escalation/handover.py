@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 import grpc
-from opentelemetry.trace import Span, set_span_in_context
+from opentelemetry.trace import StatusCode
 
 from services.common.rpc import connect, trace_metadata
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
-from services.common.telemetry.trace import trace_id_of, traceparent_of, tracer
+from services.common.telemetry.trace import traceparent_of, tracer
 from services.escalation.filing import TicketFiling
+from services.escalation.metrics import DELIVERED, KEPT, LOST, EscalationMetrics
 from services.escalation.ticket import Ticket
 from services.escalation.transfer import (
     REFER_PATIENCE_S,
@@ -29,6 +30,7 @@ from services.escalation.transfer import (
     SendRefer,
     Transfer,
 )
+from services.escalation.transferspan import TransferSpan
 from tandem.v1.escalation_pb2 import (
     EscalateResponse,
     EscalateStart,
@@ -52,15 +54,22 @@ _RESULTS = {
 class HandOver:
     """Runs on when the brain's stream breaks, for the REFER is out; another brain finds it with `follow`."""
 
-    def __init__(self, start: EscalateStart, ring_timeout_s: float, tickets: TicketFiling, span: Span) -> None:
-        """Ends `span` with the outcome."""
+    def __init__(
+        self,
+        start: EscalateStart,
+        ring_timeout_s: float,
+        tickets: TicketFiling,
+        span: TransferSpan,
+        metrics: EscalationMetrics,
+    ) -> None:
+        """Closes `span` with the outcome."""
         self.call_id = start.facts.call_id
         self._transfer = Transfer(start.destination, ring_timeout_s)
-        self._ticket = Ticket.opened(start, datetime.now(UTC), trace_id_of(span))
+        self._ticket = Ticket.opened(start, datetime.now(UTC), span.trace_id)
         self._ticket_filed = False
         self._tickets = tickets
         self._span = span
-        self._traceparent = traceparent_of(span)
+        self._metrics = metrics
         self._channel = connect(start.facts.control_address)
         self._control = CallControlStub(self._channel)
         self._inputs: asyncio.Queue[Callable[[float], list[Output]]] = asyncio.Queue()
@@ -69,7 +78,7 @@ class HandOver:
         self._watch: asyncio.Task[None] | None = None
         self._refer: asyncio.Task[None] | None = None
         self._filing: asyncio.Task[None] | None = None
-        self._log = logger().bind(call_id=self.call_id, trace_id=trace_id_of(span))
+        self._log = logger().bind(call_id=self.call_id, trace_id=span.trace_id)
 
     def cancel(self) -> None:
         """The caller changed their mind."""
@@ -89,14 +98,15 @@ class HandOver:
         """To the outcome, which comes within the machine's timers; `settle` is to follow."""
         try:
             await self._transfer_call()
-        except Exception:
+        except Exception as error:
             self._log.exception("transfer_failed")
+            self._span.failed(error)
             await self._conclude(Outcome(Result.RETURNED, "the escalation service failed"))
         finally:
             for task in (self._watch, self._refer):
                 if task is not None:
                     task.cancel()
-            self._span.end()
+            self._span.close()
             await self._channel.close()
 
     async def settle(self) -> None:
@@ -130,7 +140,7 @@ class HandOver:
                 case HangUp(reason):
                     await self._hang_up(reason)
                 case Progress(step, sip_status):
-                    self._span.add_event(step, {names.SIP_STATUS: sip_status} if sip_status else {})
+                    self._span.step(step, sip_status)
                     progress = EscalationProgress(step=step, sip_status=sip_status)
                     await self._say(EscalateResponse(progress=progress))
                 case Outcome():
@@ -145,37 +155,32 @@ class HandOver:
             self._news.notify_all()
 
     async def _conclude(self, outcome: Outcome) -> None:
-        self._span.set_attributes(
-            {
-                names.TRANSFER_RESULT: outcome.result.value,
-                names.TRANSFER_REASON: outcome.reason,
-                names.TRANSFER_PRESUMED: outcome.presumed,
-                names.TICKET_ID: self._ticket.id if self._ticket_filed else "",
-            }
-        )
-        if outcome.sip_status:
-            self._span.set_attribute(names.SIP_STATUS, outcome.sip_status)
+        ticket_id = self._ticket.id if self._ticket_filed else ""
+        self._span.outcome(outcome, ticket_id)
         self._log.info("transfer_ended", result=outcome.result.value, reason=outcome.reason, status=outcome.sip_status)
         self._filing = self._spawn(self._settle_ticket(self._filing, outcome), "settle")
         said = EscalationOutcome(
             result=_RESULTS[outcome.result],
             reason=outcome.reason,
             sip_status=outcome.sip_status,
-            ticket_id=self._ticket.id if self._ticket_filed else "",
+            ticket_id=ticket_id,
         )
         await self._say(EscalateResponse(outcome=said))
 
     async def _file_ticket(self) -> None:
-        with tracer().start_as_current_span(names.TICKET, context=set_span_in_context(self._span)) as span:
+        with tracer().start_as_current_span(names.TICKET, context=self._span.context) as span:
             span.set_attributes({names.CALL_ID: self.call_id, names.TICKET_ID: self._ticket.id})
             stored = await self._tickets.store(self._ticket)
             if stored:
                 self._ticket_is_filed(True)
             delivered = await self._tickets.deliver(self._ticket, traceparent_of(span))
-            if not stored:
-                self._ticket_is_filed(delivered)
             if self._ticket.delivery is not None:
                 span.set_attribute(names.TICKET_DELIVERED, delivered)
+            if not stored:
+                self._ticket_is_filed(delivered)
+                span.set_attribute(names.ERROR_TYPE, "not_stored")
+                span.set_status(StatusCode.ERROR, "Tandem's own store did not take the ticket")
+            self._metrics.ticket(DELIVERED if delivered else KEPT if stored else LOST)
 
     def _ticket_is_filed(self, filed: bool) -> None:
         self._ticket_filed = filed
@@ -185,7 +190,9 @@ class HandOver:
         if filing is not None:
             await asyncio.wait([filing])
         now = datetime.now(UTC)
-        await self._tickets.update(self._ticket, lambda ticket: ticket.with_outcome(outcome, now), self._traceparent)
+        await self._tickets.update(
+            self._ticket, lambda ticket: ticket.with_outcome(outcome, now), self._span.traceparent
+        )
 
     async def _watch_call(self) -> None:
         try:
@@ -210,9 +217,10 @@ class HandOver:
 
     async def _send_refer(self, target: str) -> None:
         request = ReferRequest(call_id=self.call_id, target=target)
+        metadata = trace_metadata(self._span.leg_began(target))
         try:
             # The machine's own patience is shorter by this second, so that its words are the ones heard.
-            answer = await self._control.Refer(request, timeout=REFER_PATIENCE_S + 1, metadata=self._metadata())
+            answer = await self._control.Refer(request, timeout=REFER_PATIENCE_S + 1, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 self._feed(self._transfer.call_unknown)
@@ -231,4 +239,4 @@ class HandOver:
             self._log.info("hang_up_failed", code=error.code().name, error=error.details())
 
     def _metadata(self) -> list[tuple[str, str]]:
-        return trace_metadata(self._traceparent)
+        return trace_metadata(self._span.traceparent)

@@ -9,17 +9,19 @@ from nats.errors import Error as NatsError
 
 from services.common.frameclient import FrameClient
 from services.common.media.frame import AudioFrame
-from services.common.telemetry.log import logger
+from services.common.telemetry.log import bind_call, logger
 from services.gateway.apology import apology
 from services.gateway.call_bus import CallBus
+from services.gateway.call_observer import UNOBSERVED, CallObserver
 from services.gateway.caller_stream import CallerStream, Heard
 from services.gateway.dialogue import Dialogue
 from services.gateway.dtmf import Digit, DtmfSender
 from services.gateway.line_filter import DEFAULT_LINE, LineFilter, LineOptions
-from services.gateway.playout import Playout, PlayoutEvent
+from services.gateway.playout import Playout, PlayoutEvent, PlayoutStarted
 from services.gateway.playout_reports import PlayoutReports
 from services.gateway.recorded_call import RecordedCall
 from services.gateway.recordings import CONSENT_ID
+from services.gateway.recovery import Recovery
 from services.gateway.rtp import RtpPacket
 from services.gateway.sip.negotiation import Negotiated
 from services.gateway.spoken_stream import Spoken
@@ -62,6 +64,7 @@ class AgentCall:
         recorded: RecordedCall | None = None,
         first: Sequence[AudioFrame] = (),
         line: LineOptions = DEFAULT_LINE,
+        observer: CallObserver = UNOBSERVED,
     ) -> None:
         """`first` is what the caller hears before the agent says anything: that the call is recorded."""
         self.facts = facts
@@ -86,22 +89,28 @@ class AgentCall:
         self._alone = False  # no brain is left that could take anything back
         self._well = True
         self.bus = CallBus(facts.call_id, audio, control, self._agent_frame)
-        self._reports = PlayoutReports(facts)
-        self.dialogue = Dialogue(brain, facts, traceparent, clock, self._command, self._brain_lost)
-        self._say(first)
+        self._traceparent = traceparent
+        self._observer = observer
+        self._spoke = False
+        self._reports = PlayoutReports(facts, traceparent)
+        self._recovery = Recovery(facts, traceparent, observer)
+        self.dialogue = Dialogue(brain, facts, traceparent, clock, self._command, self._brain_lost, self._recovery)
+        self._say(first, "consent")
 
     async def run(self) -> None:
         """The dialogue, until the call is over."""
+        bind_call(self.facts.call_id, self._traceparent)
+        why = ""
         try:
             await self.bus.open()
             well = await self.dialogue.run()
         except NatsError as error:
             logger().error("bus_lost", call_id=self.facts.call_id, why=str(error))
-            well = False
-        except Exception:
+            well, why = False, f"bus lost: {error}"
+        except Exception as error:
             # Whatever is wrong with us, the caller is to hear it and not to be left in silence.
             logger().exception("dialogue_failed", call_id=self.facts.call_id)
-            well = False
+            well, why = False, f"internal error: {type(error).__name__}"
         finally:
             await self.bus.close()
         if self._over:
@@ -109,6 +118,11 @@ class AgentCall:
             return
         self._alone, self._well = True, well
         self.dialogue.abandon()
+        if not well:
+            now_us = self._clock()
+            if why:
+                self._recovery.lost(why, now_us, now_us)
+            self._recovery.fell_back(now_us)
         if self._leg is None:
             self._end_alone(well)
 
@@ -306,6 +320,9 @@ class AgentCall:
         for event in events:
             report = self._reports.report(event, now_us)
             if event.utterance_id < _OURS:
+                if not self._spoke and isinstance(event, PlayoutStarted):
+                    self._spoke = True
+                    self._observer.first_audio(now_us)
                 self.dialogue.report(report)
         if self._hang_up_when_idle is not None and self.playout.idle:
             reason, self._hang_up_when_idle = self._hang_up_when_idle, None
@@ -317,7 +334,7 @@ class AgentCall:
         now_us = self._clock()
         self._hang_up_when_alone = None
         if self._hang_up_when_idle is None:
-            self._reports.close(now_us, "brain lost")
+            self._reports.close(now_us, "brain lost", _OURS)
             self.playout.forget(_OURS)
         if self._held:
             self.dialogue.report(pb.CallEvent(call_time_us=now_us, hold_changed=pb.HoldChanged(on_hold=True)))
@@ -332,14 +349,15 @@ class AgentCall:
             self._hang_up(self._hang_up_when_idle or "no brain")
             return
         self.playout.forget(_OURS)
-        self._say(apology(self.playout.sample_rate_hz))
+        self._say(apology(self.playout.sample_rate_hz), "apology", self._recovery.traceparent)
         self._hang_up_when_idle = "no brain"
 
-    def _say(self, frames: Sequence[AudioFrame]) -> None:
+    def _say(self, frames: Sequence[AudioFrame], prompt: str, traceparent: str = "") -> None:
         """An utterance of our own, behind what was released before."""
         if not frames:
             return
         now_us = self._clock()
         for frame in frames:
             self.playout.frame(frame, now_us)
+        self._reports.released(frames[0].utterance_id, traceparent, prompt)
         self.playout.play(frames[0].utterance_id, now_us)

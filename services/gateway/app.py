@@ -93,9 +93,12 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | N
             facts: CallFacts, traceparent: str, clock: Callable[[], int], hang_up: Callable[[str], None]
         ) -> AgentCall:
             recorded, first = recordings.begin(facts) if recordings is not None else (None, ())
+            assert metrics is not None  # it is there before the first call
+            observer = metrics.signalling.observer(facts.trunk, traceparent)
+            line = lines[facts.trunk]
             try:
                 return AgentCall(
-                    facts, traceparent, clock, audio, control, stub, hang_up, recorded, first, lines[facts.trunk]
+                    facts, traceparent, clock, audio, control, stub, hang_up, recorded, first, line, observer
                 )
             except BaseException:
                 if recorded is not None:
@@ -107,14 +110,13 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event, share: Share | N
         signalling = Signalling(settings, transports, trunks, profiles, Resolver(local), _hep(settings))
         admission = Admission(settings.max_calls, slots=share.slots) if share else None
         board = Switchboard(settings, signalling, ticker, make_agent, admission)
-        metrics = GatewayMetrics(board, ticker, recorder)
-        board.call_finished = metrics.call_finished
         board.bridges.music = music
         watch = TrunkWatch(board)
+        watches = share is None or share.watches_trunks
+        metrics = GatewayMetrics(board, ticker, recorder, watch=watch if watches else None)
         add_CallControlServicer_to_server(CallControl(board, watch.trunks), server.server)
         board.control_address = _reachable(settings, await server.start())
         board.start()
-        watches = share is None or share.watches_trunks
         if watches:
             watch.start()
         await server.ready()

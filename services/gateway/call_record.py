@@ -31,6 +31,19 @@ def media_record(media: MediaSession, agent: AgentCall | None) -> dict[str, int 
     return record if quality is None else record | _quality(quality)
 
 
+# Below it many callers are dissatisfied (G.107 Annex B). Wide-band MOS has another scale.
+BAD_MOS = 3.6
+_NARROW = ("PCMU", "PCMA")
+
+
+def bad_quality(record: dict[str, int | float], encoding: str) -> str:
+    """Why a call that sounded bad is one to look into; empty where it did not, or where nobody knows."""
+    mos = record.get(names.RTP_MOS_CONVERSATIONAL)
+    if mos is None or mos >= BAD_MOS or encoding.upper() not in _NARROW:
+        return ""
+    return f"bad quality: MOS {mos}"
+
+
 _LOGGED = {
     "mos": names.RTP_MOS_CONVERSATIONAL,
     "r_factor": names.RTP_R_FACTOR,

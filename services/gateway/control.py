@@ -8,8 +8,8 @@ import grpc
 from opentelemetry.trace import Span
 
 from services.common.rpc import abort, caller_context
-from services.common.telemetry import names
-from services.common.telemetry.trace import tracer
+from services.common.telemetry.log import bind_call
+from services.gateway.blind_transfer import refer_span, refuse
 from services.gateway.bridge import BridgeRefused
 from services.gateway.capture.log import MAX_CALL_BYTES, Captured
 from services.gateway.live_call import LiveCall
@@ -44,11 +44,7 @@ class CallControl(CallControlServicer):
         live = await self._call(request.call_id, context)
         if not request.target.lower().startswith(("sip:", "sips:", "tel:")):
             await _bad_target(request.target, context)
-        span = tracer().start_span(
-            names.SIP_REFER,
-            context=caller_context(context),
-            attributes={names.CALL_ID: request.call_id, names.TRANSFER_DESTINATION: request.target},
-        )
+        span = refer_span(live, request.target, caller_context(context))
         status, phrase = await self._refer(live, request.target, span, context)
         return pb.ReferResponse(sip_status=status, reason_phrase=phrase)
 
@@ -196,11 +192,11 @@ class CallControl(CallControlServicer):
         try:
             answered = self._board.transfers.refer(live, target, span)
         except CallStateError as error:
-            span.end()
+            refuse(span, str(error))
             await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error), call_pb2.ERROR_REASON_REFER_REFUSED)
             raise AssertionError("abort returns never") from error
         except ValueError:
-            span.end()
+            refuse(span, "no target that can be called")
             await _bad_target(target, context)
         # The transaction answers by itself, with 408 after 32 s (RFC 3261 timer F).
         return await answered
@@ -215,6 +211,7 @@ class CallControl(CallControlServicer):
                 call_pb2.ERROR_REASON_CALL_UNKNOWN,
             )
             raise AssertionError("abort returns never")
+        bind_call(call_id, live.traceparent)
         return live
 
 

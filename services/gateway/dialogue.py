@@ -9,12 +9,15 @@ import grpc
 
 from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, trace_metadata
 from services.common.telemetry.log import logger
+from services.gateway.recovery import Recovery
 from tandem.v1 import brain_pb2 as pb
 from tandem.v1.call_pb2 import CallFacts
 
 if TYPE_CHECKING:
     from tandem.v1.brain_pb2_grpc import DialogueAsyncStub
 
+CALL_TRACEPARENT = "call-traceparent"
+"""Metadata of Converse where `traceparent` is not that of the call itself: the W3C traceparent of `call.setup`."""
 REOPEN_WITHIN_S = 1.0
 # Time for the brain to take the last event and close its journal.
 _FAREWELL_S = 0.5
@@ -32,6 +35,7 @@ class Dialogue:
     """Events go up in order, commands come down to `on_command`.
 
     `on_lost` comes when the stream broke, before it is opened again. `call_time` stamps heartbeats and Started.
+    `recovery` is told of each loss, and of whoever takes the call then.
     """
 
     def __init__(
@@ -42,10 +46,12 @@ class Dialogue:
         call_time: Callable[[], int],
         on_command: Callable[[pb.CallCommand], None],
         on_lost: Callable[[], None],
+        recovery: Recovery | None = None,
     ) -> None:
         self._stub = stub
         self._facts = facts
-        self._metadata = trace_metadata(traceparent)
+        self._traceparent = traceparent
+        self._recovery = recovery or Recovery(facts, traceparent)
         self._call_time = call_time
         self._on_command = on_command
         self._on_lost = on_lost
@@ -54,6 +60,7 @@ class Dialogue:
         self._abandoned = False
         self._patience: asyncio.Timeout | None = None
         self._reported_us = 0
+        self._heard_us = 0
         self.reopened = 0
 
     def report(self, event: pb.CallEvent) -> None:
@@ -67,6 +74,7 @@ class Dialogue:
         self.report(last)
         self._closing_at = asyncio.get_running_loop().time()
         self._events.put_nowait(None)
+        self._recovery.call_ended(self._call_time())
         if self._patience is not None:
             with suppress(RuntimeError):  # it has just ended
                 self._patience.reschedule(self._closing_at + _FAREWELL_S)
@@ -88,6 +96,8 @@ class Dialogue:
             except DialogueLost as lost:
                 if self._closing_at is not None:
                     return True
+                now_us = self._call_time()
+                self._recovery.lost(str(lost), self._heard_us, now_us)
                 # A brain that takes the call and drops it at once would have the caller hear nothing for ever.
                 useless = not lost.heard or loop.time() - opened_at < SILENCE_MEANS_DEAD_S
                 if self.reopened and useless:
@@ -95,12 +105,13 @@ class Dialogue:
                     return False
                 logger().warning("dialogue_reopening", call_id=self._facts.call_id, why=str(lost))
                 self.reopened += 1
+                self._recovery.asked(now_us)
                 self._on_lost()
                 self._forget_what_only_the_last_brain_knew()
 
     async def _converse(self, again: bool) -> None:
         """One stream; returns when it ended in good order, raises DialogueLost."""
-        stream: Any = self._stub.Converse(metadata=self._metadata, wait_for_ready=again)
+        stream: Any = self._stub.Converse(metadata=self._metadata(), wait_for_ready=again)
         started = pb.CallEvent(call_time_us=self._call_time(), started=pb.Started(facts=self._facts))
         writer = asyncio.create_task(self._write(stream, started))
         try:
@@ -110,6 +121,13 @@ class Dialogue:
             stream.cancel()
             with suppress(asyncio.CancelledError):
                 await writer
+
+    def _metadata(self) -> list[tuple[str, str]]:
+        """A brain that takes over begins below `call.recovery`; its turns belong to the call all the same."""
+        recovery = self._recovery.traceparent
+        if not recovery:
+            return trace_metadata(self._traceparent)
+        return [*trace_metadata(recovery), (CALL_TRACEPARENT, self._traceparent)]
 
     async def _read(self, stream: Any, again: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -130,7 +148,10 @@ class Dialogue:
                 if status is grpc.StatusCode.OK:
                     return
                 raise DialogueLost(f"{status.name}: {await stream.details()}", heard)
-            heard = True
+            self._heard_us = self._call_time()
+            if not heard:
+                heard = True
+                self._recovery.taken_over(self._heard_us)
             if command.WhichOneof("command") != "heartbeat":
                 self._on_command(command)
 

@@ -11,7 +11,7 @@ from operator import add, mul
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
@@ -19,8 +19,12 @@ from services.common.telemetry import names
 from services.common.telemetry.metrics import REGISTRY
 from services.common.telemetry.schema import gateway_metrics as m
 from services.common.telemetry.schema.metric import Metric
+from services.common.telemetry.trace import exemplar
 from services.gateway.emodel import IMPAIRMENTS
-from services.gateway.sip.events import CallEnded, EndReason
+from services.gateway.end_reasons import reason_of
+from services.gateway.families import family
+from services.gateway.signalling_metrics import SignallingMetrics
+from services.gateway.sip.events import CallEnded
 from tandem.v1.call_pb2 import CallDirection
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from services.gateway.recording.recorder import Recorder
     from services.gateway.switchboard import Switchboard
     from services.gateway.ticker import Ticker, TickSchedule
+    from services.gateway.trunk_watch import TrunkWatch
 
 Record = Mapping[str, int | float]
 """call_record.media_record, with names.CALL_MS where the call's length is to be observed."""
@@ -70,29 +75,8 @@ _BY_TRUNK = (
 _OBSERVED = [m.CALL_DURATION, m.BURST_RATIO] + [one for _, one, _ in (*_BY_CODEC, *_BY_TRUNK)]
 
 DIRECTIONS = ("inbound", "outbound")
-# Why we hung up, in the words of who did. Agents and operators have words of their own: those are `local_bye`.
-_OUR_REASONS = {
-    "media timeout": "media_timeout",
-    "call too long": "too_long",
-    "no brain": "no_brain",
-    "internal error": "internal_error",
-    "shutting down": "shutting_down",
-    "no SDP answer": "no_sdp_answer",
-    "unusable SDP answer": "no_sdp_answer",
-    "the trunk's minutes of the day are used up": "minutes_used_up",
-}
-DTLS_FAILED = "dtls_failed"
-REASONS = frozenset(_OUR_REASONS.values()) | {DTLS_FAILED} | {one.value for one in EndReason}
-"""All values of the label `reason` of CALLS_ENDED."""
 FAILURES = ("overrun", "clock_jump", "disk_full", "disk_failed", "too_long", "stopped", "failed")
 """All values of the label `reason` of RECORDINGS_FAILED (recorder.Ended)."""
-
-
-def reason_of(ended: EndReason, words: str | None) -> str:
-    """One of REASONS. `words` is LiveCall.hang_up_reason."""
-    value: str = ended.value
-    ours = ended in (EndReason.LOCAL_BYE, EndReason.REJECTED)
-    return _OUR_REASONS.get(words or "", value) if ours else value
 
 
 def running_counts(live: LiveCall) -> tuple[int, ...]:
@@ -130,12 +114,16 @@ class GatewayMetrics(Collector):
         ticker: Ticker,
         recorder: Recorder | None = None,
         registry: CollectorRegistry = REGISTRY,
+        watch: TrunkWatch | None = None,
     ) -> None:
-        """Raises ValueError when the registry has those metrics already."""
+        """`watch` where this process is the one that pings and registers.
+
+        Raises ValueError when the registry has those metrics already."""
         self._board = board
         self._ticker = ticker
         self._recorder = recorder
         self._registry = registry
+        self.signalling = SignallingMetrics(board, watch)
         self._trunks = [trunk.name for trunk in board.signalling.trunks]
         self._counted = {trunk: [0] * len(_RUNNING) for trunk in self._trunks}
         """Of the calls that are over."""
@@ -143,6 +131,8 @@ class GatewayMetrics(Collector):
         self._ended: dict[tuple[str, str, str], int] = {}
         self._histograms = {one: one.histogram() for one in _OBSERVED}
         registry.register(self)
+        board.call_answered = self.signalling.answered
+        board.call_finished = self.call_finished
 
     def close(self) -> None:
         self._registry.unregister(self)
@@ -154,10 +144,7 @@ class GatewayMetrics(Collector):
         trunk, direction = live.trunk.name, _direction(live)
         failed = live.media.transport.failed is not None
         self._final[m.DTLS_FAILURES][trunk] += failed
-        reason = reason_of(ended.reason, live.hang_up_reason)
-        if failed and reason == EndReason.LOCAL_BYE.value:
-            reason = DTLS_FAILED
-        labels = (trunk, direction, reason)
+        labels = (trunk, direction, reason_of(ended.reason, live.hang_up_reason, failed))
         self._ended[labels] = self._ended.get(labels, 0) + 1
         self.observe_call(record, live.media.encoding, trunk, direction, live.traceparent)
 
@@ -168,19 +155,19 @@ class GatewayMetrics(Collector):
             counted[place] += int(record.get(name, 0))
         for name, metric in _FINAL.items():
             self._final[metric][trunk] += int(record.get(name, 0))
-        exemplar = {"trace_id": traceparent.split("-")[1]} if traceparent.count("-") == 3 else None
+        trace = exemplar(traceparent)
         codec = codec.lower() if codec.lower() in IMPAIRMENTS else "other"
         for name, metric, scale in _BY_CODEC:
             if name in record:
-                self._histograms[metric].labels(codec, trunk).observe(record[name] * scale, exemplar)
+                self._histograms[metric].labels(codec, trunk).observe(record[name] * scale, trace)
         for name, metric, scale in _BY_TRUNK:
             if name in record:
-                self._histograms[metric].labels(trunk).observe(record[name] * scale, exemplar)
+                self._histograms[metric].labels(trunk).observe(record[name] * scale, trace)
         if record.get(names.RTP_LOSS_PCT, 0) > 0 or record.get(names.RTP_DISCARD_PCT, 0) > 0:
-            self._histograms[m.BURST_RATIO].labels(trunk).observe(record[names.RTP_BURST_RATIO], exemplar)
+            self._histograms[m.BURST_RATIO].labels(trunk).observe(record[names.RTP_BURST_RATIO], trace)
         if names.CALL_MS in record:
             length = self._histograms[m.CALL_DURATION].labels(trunk, direction)
-            length.observe(record[names.CALL_MS] / 1000, exemplar)
+            length.observe(record[names.CALL_MS] / 1000, trace)
 
     # Scrapes
 
@@ -191,6 +178,7 @@ class GatewayMetrics(Collector):
         yield from self._calls()
         for histogram in self._histograms.values():
             yield from histogram.collect()
+        yield from self.signalling.collect()
         yield from self._packets()
         yield from _clock(self._ticker.schedules)
         if self._recorder is not None:
@@ -200,11 +188,11 @@ class GatewayMetrics(Collector):
         living = {(trunk, direction): 0 for trunk in self._trunks for direction in DIRECTIONS}
         for live in self._board.calls.values():
             living[live.trunk.name, _direction(live)] += 1
-        yield _family(m.CALLS, living.items())
+        yield family(m.CALLS, living.items())
         admission = self._board.admission
-        yield _family(m.CALLS_LIMIT, [((), admission.max_calls)])
-        yield _family(m.DRAINING, [((), admission.draining)])
-        yield _family(m.CALLS_ENDED, self._ended.items())
+        yield family(m.CALLS_LIMIT, [((), admission.max_calls)])
+        yield family(m.DRAINING, [((), admission.draining)])
+        yield family(m.CALLS_ENDED, self._ended.items())
 
     def _packets(self) -> Iterator[Family]:
         totals = {trunk: list(counted) for trunk, counted in self._counted.items()}
@@ -217,22 +205,14 @@ class GatewayMetrics(Collector):
                 labels = (trunk, reason) if reason else (trunk,)
                 samples.setdefault(metric, []).append((labels, total[place]))
         for metric, of_metric in samples.items():
-            yield _family(metric, of_metric)
+            yield family(metric, of_metric)
         for metric, by_trunk in self._final.items():
-            yield _family(metric, (((trunk,), count) for trunk, count in by_trunk.items()))
+            yield family(metric, (((trunk,), count) for trunk, count in by_trunk.items()))
 
 
 def _direction(live: LiveCall) -> str:
     """Of the call as it began: a move changes nothing."""
     return DIRECTIONS[live.facts.direction == CallDirection.CALL_DIRECTION_OUTBOUND]
-
-
-def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = metric.family()
-    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
 
 
 def _clock(schedules: list[TickSchedule]) -> Iterator[Family]:
@@ -245,23 +225,23 @@ def _clock(schedules: list[TickSchedule]) -> Iterator[Family]:
         begin = end
     count = within + sum(by_ms[begin:])
     total_ms = sum(map(mul, by_ms, range(len(by_ms)))) + count / 2
-    family = m.TICK_LATENESS.family()
-    assert isinstance(family, HistogramMetricFamily)
-    family.add_metric((), [*buckets, ("+Inf", count)], total_ms / 1000)
-    yield family
-    yield _family(m.TICK_LATENESS_MAX, [((), max(one.worst_us for one in schedules) / 1e6)])
-    yield _family(m.TICKS_LATE, [((), sum(one.late_ticks for one in schedules))])
-    yield _family(m.SLOTS_MISSED, [((), sum(one.missed_slots for one in schedules))])
+    lateness = m.TICK_LATENESS.family()
+    assert isinstance(lateness, HistogramMetricFamily)
+    lateness.add_metric((), [*buckets, ("+Inf", count)], total_ms / 1000)
+    yield lateness
+    yield family(m.TICK_LATENESS_MAX, [((), max(one.worst_us for one in schedules) / 1e6)])
+    yield family(m.TICKS_LATE, [((), sum(one.late_ticks for one in schedules))])
+    yield family(m.SLOTS_MISSED, [((), sum(one.missed_slots for one in schedules))])
 
 
 def _recordings(recorder: Recorder) -> Iterator[Family]:
     counts = recorder.counts
     # The thread may put a reason in meanwhile.
     failed = dict.fromkeys(FAILURES, 0) | dict(counts.failed)
-    yield _family(m.RECORDINGS_BEGUN, [((), counts.begun)])
-    yield _family(m.RECORDINGS_COMPLETE, [((), counts.complete)])
-    yield _family(m.RECORDINGS_FAILED, (((reason,), count) for reason, count in failed.items()))
-    yield _family(m.RECORDINGS_ERASED, [(("too_old",), counts.swept.too_old), (("too_much",), counts.swept.too_much)])
-    yield _family(m.RECORDINGS_NOT_ERASED, [((), counts.swept.failed)])
-    yield _family(m.RECORDING_BYTES, [((), counts.bytes_written)])
-    yield _family(m.RECORDING_BACKLOG, [((), recorder.backlog)])
+    yield family(m.RECORDINGS_BEGUN, [((), counts.begun)])
+    yield family(m.RECORDINGS_COMPLETE, [((), counts.complete)])
+    yield family(m.RECORDINGS_FAILED, (((reason,), count) for reason, count in failed.items()))
+    yield family(m.RECORDINGS_ERASED, [(("too_old",), counts.swept.too_old), (("too_much",), counts.swept.too_much)])
+    yield family(m.RECORDINGS_NOT_ERASED, [((), counts.swept.failed)])
+    yield family(m.RECORDING_BYTES, [((), counts.bytes_written)])
+    yield family(m.RECORDING_BACKLOG, [((), recorder.backlog)])

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span
 
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
-from services.common.telemetry.trace import tracer
 from services.gateway.access import Trunk
+from services.gateway.admission import NoSlot
+from services.gateway.call_setup import CallSetup, ids
 from services.gateway.facts import new_call_id, outbound_facts, showable
 from services.gateway.media import MediaSession
+from services.gateway.originate_failures import Failure, NotPlaced, error_of, failed, failure_of, name_of
+from services.gateway.refusals import NotAdmitted
 from services.gateway.rtp_port import NoPortFree
 from services.gateway.sip.call import Call as SipCall
-from services.gateway.sip.events import CallAnswered, CallEnded, EndReason, Progress
+from services.gateway.sip.events import CallAnswered, CallEnded, Progress
 from services.gateway.sip.negotiation import MediaNegotiation, Negotiated
 from services.gateway.sip.sdp import SdpError
 from services.gateway.sip.transport import Flow, Transport, numeric_flow
@@ -27,6 +29,7 @@ from services.gateway.sip.uri import SipUri, UriError
 from services.gateway.sip.usertouser import user_to_user
 from services.gateway.takeover import request_uri
 from services.gateway.toll_fraud import OutboundRefused
+from services.gateway.trace_header import telling
 from services.gateway.udp import UdpPort
 from tandem.v1 import gateway_pb2 as pb
 from tandem.v1.call_pb2 import CallFacts
@@ -38,10 +41,6 @@ Tell = Callable[[pb.OriginateResponse], None]
 
 # As in the settings; proxies give up after three minutes (RFC 3261 §16.6, timer C).
 _LONGEST_RING_S = 300
-_BUSY = (486, 600)
-_NO_ANSWER = (408, 480, 487)
-_NO_SUCH_NUMBER = (404, 410, 414, 416, 484, 485, 604)
-_NOT_ACCEPTABLE = (415, 488, 606)
 
 
 @dataclass(eq=False, slots=True)
@@ -54,7 +53,7 @@ class Placing:
     number: str
     caller: str
     tell: Tell
-    span: Span
+    setup: CallSetup
     port: UdpPort
     negotiation: MediaNegotiation
     call: SipCall | None = None
@@ -79,11 +78,12 @@ class OutgoingCalls:
 
         Gives back what cancels the call while it is not answered.
         """
-        refused = self._refusal(request, trunk)
-        number = refused if isinstance(refused, str) else ""
-        if isinstance(refused, pb.OriginateFailed):
-            logger().warning("originate_refused", trunk=trunk.name, to=request.to, why=refused.reason)
-            tell(pb.OriginateResponse(failed=refused))
+        try:
+            number = self._number(request, trunk)
+        except NotPlaced as refused:
+            self._board.refusals.add(trunk.name, refused.cause)
+            logger().warning("originate_refused", trunk=trunk.name, to=request.to, why=str(refused))
+            tell(failed(refused.failure, 0, str(refused)))
             return lambda: None
         target = trunk.settings.target
         outbound = trunk.settings.outbound
@@ -93,19 +93,19 @@ class OutgoingCalls:
         try:
             port = self._board.media.open_port(flow)
         except NoPortFree as error:
-            tell(_failed(pb.ORIGINATE_FAILURE_FULL, 0, str(error)))
+            self._board.refusals.add(trunk.name, NotAdmitted.NO_PORT)
+            tell(failed(pb.ORIGINATE_FAILURE_FULL, 0, str(error)))
             return lambda: None
         call_id = new_call_id()
-        span = tracer().start_span(
-            names.CALL_SETUP, context=context, attributes={names.CALL_ID: call_id, names.TRUNK: trunk.name}
-        )
+        setup = CallSetup(trunk.name, "outbound", self._signalling.now(), parent=context, call_id=call_id)
         caller = request.caller_number or outbound.caller
         negotiation = self._board.media.negotiation(trunk, port.version, port.port)
-        placing = Placing(request, trunk, call_id, number, caller, tell, span, port, negotiation)
+        placing = Placing(request, trunk, call_id, number, caller, tell, setup, port, negotiation)
         full = self._board.admission.admit(placing, trunk.name, self._signalling.now())
         if full is not None:
-            self._close(placing, 0, full.reason)
-            tell(_failed(pb.ORIGINATE_FAILURE_FULL, 0, full.reason))
+            self._board.refusals.add(trunk.name, full.cause)
+            self._close(placing, pb.ORIGINATE_FAILURE_FULL, 0, full.reason)
+            tell(failed(pb.ORIGINATE_FAILURE_FULL, 0, full.reason))
             return lambda: None
         try:
             self._invite(placing, target)
@@ -143,9 +143,7 @@ class OutgoingCalls:
         if placing is None or self._redirected(placing, ended):
             return
         failure = failure_of(ended) if placing.gave_up is None else placing.gave_up
-        name = pb.OriginateFailure.Name(failure).removeprefix("ORIGINATE_FAILURE_").lower()
-        reason = ended.detail or ("internal error" if failure == pb.ORIGINATE_FAILURE_UNSPECIFIED else name)
-        self._fail(placing, failure, ended.status, reason)
+        self._fail(placing, failure, ended.status, ended.detail or name_of(failure))
 
     def negotiation(self, call: SipCall) -> MediaNegotiation | None:
         """Of a call that is not answered yet."""
@@ -206,23 +204,21 @@ class OutgoingCalls:
         for timer in self._caps_timers.values():
             timer.cancel()
 
-    def _refusal(self, request: pb.OriginateRequest, trunk: Trunk) -> pb.OriginateFailed | str:
-        """Why the call may not be placed; else the number to dial."""
+    def _number(self, request: pb.OriginateRequest, trunk: Trunk) -> str:
+        """What to dial. Raises NotPlaced."""
         down = self.trunk_is_down(trunk.name)
         if down is not None:
-            return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_UNREACHABLE, reason=f"trunk {trunk.name}: {down}")
+            raise NotPlaced.trunk_down(trunk.name, down)
         if self._board.admission.draining:
-            return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FULL, reason="draining")
+            raise NotPlaced(NoSlot.DRAINING, pb.ORIGINATE_FAILURE_FULL, "draining")
         if request.caller_number and not showable(request.caller_number):
             why = f"caller_number {request.caller_number!r} is no number or user name that can be shown"
-            return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FORBIDDEN, reason=why)
+            raise NotPlaced.unusable(why)
         if not request.caller_name.isprintable():
-            why = f"caller_name {request.caller_name!r} has characters that cannot be shown"
-            return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FORBIDDEN, reason=why)
+            raise NotPlaced.unusable(f"caller_name {request.caller_name!r} has characters that cannot be shown")
         placed = self._board.caps[trunk.name].admit(request.to, self._signalling.now())
         if isinstance(placed, OutboundRefused):
-            reason = f"trunk {trunk.name}: {placed.explanation}"
-            return pb.OriginateFailed(failure=pb.ORIGINATE_FAILURE_FORBIDDEN, reason=reason)
+            raise NotPlaced.capped(trunk.name, placed)
         return placed.number
 
     def _invite(self, placing: Placing, target: str, redirected: SipCall | None = None) -> None:
@@ -231,6 +227,7 @@ class OutgoingCalls:
         if request.HasField("user_to_user"):
             sent = request.user_to_user
             headers.append(("User-to-User", user_to_user(sent.data, sent.content, sent.purpose)))
+        headers += telling(placing.setup.traceparent, placing.trunk.settings)
         call, outputs = self._board.agent.invite(
             request_uri(target, placing.number),
             placing.negotiation.offer(),
@@ -243,7 +240,7 @@ class OutgoingCalls:
         )
         placing.call = call
         self._placing[call] = placing
-        placing.span.set_attribute(names.SIP_CALL_ID, call.dialog.call_id)
+        placing.setup.span.set_attribute(names.SIP_CALL_ID, call.dialog.call_id)
         self._board.known_as(placing.call_id, call.dialog.call_id)
         if not placing.redirected:
             placed = pb.OriginatePlaced(call_id=placing.call_id, sip_call_id=call.dialog.call_id)
@@ -251,6 +248,7 @@ class OutgoingCalls:
         self._signalling.carry_out(outputs)
 
     def _progress(self, placing: Placing, event: Progress) -> None:
+        placing.setup.progressed(event.status, event.sdp is not None, self._signalling.now())
         if event.sdp is None:
             if event.status != 100:
                 placing.tell(pb.OriginateResponse(ringing=pb.OriginateRinging()))
@@ -273,6 +271,7 @@ class OutgoingCalls:
         del self._placing[event.call]
         if placing.timer is not None:
             placing.timer.cancel()
+        board.answered(placing.setup)
         try:
             if event.sdp is not None:
                 placing.media = placing.negotiation.accept(event.sdp)
@@ -289,6 +288,7 @@ class OutgoingCalls:
             self._signalling.carry_out(board.agent.bye(event.call, self._signalling.now()))
             self._fail(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED, 200, "internal error")
         else:
+            placing.setup.acknowledged(self._signalling.now())
             placing.tell(pb.OriginateResponse(answered=facts))
 
     def _begin(self, placing: Placing, call: SipCall) -> CallFacts:
@@ -310,7 +310,7 @@ class OutgoingCalls:
             placing.negotiation,
             placing.media,
             placing.port,
-            placing.span,
+            placing.setup,
             placing.early,
             slot=placing,
             person=placing.request.hold_for_bridge,
@@ -327,37 +327,20 @@ class OutgoingCalls:
         for live in [one for one in self._board.live.values() if one.outbound and one.trunk.name == trunk]:
             self._board.hang_up(live, "the trunk's minutes of the day are used up")
 
-    def _fail(self, placing: Placing, failure: pb.OriginateFailure.ValueType, status: int, reason: str) -> None:
-        self._close(placing, status, reason)
+    def _fail(self, placing: Placing, failure: Failure, status: int, reason: str) -> None:
+        self._close(placing, failure, status, reason)
         self._board.admission.free(placing)
-        logger().info("originate_failed", call_id=placing.call_id, status=status, why=reason)
-        placing.tell(_failed(failure, status, reason))
+        trace = ids(placing.setup.traceparent)
+        logger().info("originate_failed", call_id=placing.call_id, status=status, why=reason, **trace)
+        placing.tell(failed(failure, status, reason))
 
-    def _close(self, placing: Placing, status: int, reason: str) -> None:
+    def _close(self, placing: Placing, failure: Failure, status: int, reason: str) -> None:
         if placing.timer is not None:
             placing.timer.cancel()
         if placing.early is not None:
             self._board.media.stop(placing.early)
         placing.port.close()
-        if placing.span.is_recording():
-            placing.span.set_attributes({names.SIP_STATUS: status, names.HANGUP_REASON: reason})
-            placing.span.end()
-
-
-def failure_of(ended: CallEnded) -> pb.OriginateFailure.ValueType:
-    """What a call that was not answered came to, for who placed it."""
-    status = ended.status
-    if ended.reason is EndReason.UNREACHABLE or 500 <= status < 600:
-        return pb.ORIGINATE_FAILURE_UNREACHABLE
-    for statuses, failure in (
-        (_BUSY, pb.ORIGINATE_FAILURE_BUSY),
-        (_NO_ANSWER, pb.ORIGINATE_FAILURE_NO_ANSWER),
-        (_NO_SUCH_NUMBER, pb.ORIGINATE_FAILURE_NO_SUCH_NUMBER),
-        (_NOT_ACCEPTABLE, pb.ORIGINATE_FAILURE_NOT_ACCEPTABLE),
-    ):
-        if status in statuses:
-            return failure
-    return pb.ORIGINATE_FAILURE_REJECTED
+        placing.setup.refused(status, reason, error_of(failure))
 
 
 def _way(contact: SipUri) -> str:
@@ -368,7 +351,3 @@ def _way(contact: SipUri) -> str:
 
 def _by_tls(contact: SipUri) -> bool:
     return contact.scheme == "sips" or (contact.parameters.get("transport") or "").lower() == "tls"
-
-
-def _failed(failure: pb.OriginateFailure.ValueType, status: int, reason: str) -> pb.OriginateResponse:
-    return pb.OriginateResponse(failed=pb.OriginateFailed(failure=failure, sip_status=status, reason=reason))

@@ -12,14 +12,18 @@ _ENDS = {
 }
 
 
-class PlayoutReports:
-    def __init__(self, facts: CallFacts) -> None:
-        self._samples_a_ms = facts.audio.sample_rate_hz / 1000
-        self._spans = PlayoutSpans(facts)
+_FAILURES = {End.STARVED: "the rest of its frames never came"}
 
-    def released(self, utterance_id: int, traceparent: str) -> None:
-        """A Play command came, in this trace."""
-        self._spans.released(utterance_id, traceparent)
+
+class PlayoutReports:
+    def __init__(self, facts: CallFacts, traceparent: str = "") -> None:
+        """`traceparent`: the call's."""
+        self._samples_a_ms = facts.audio.sample_rate_hz / 1000
+        self._spans = PlayoutSpans(facts, traceparent)
+
+    def released(self, utterance_id: int, traceparent: str, prompt: str = "") -> None:
+        """A Play command came, in this trace; or the gateway says this `prompt` of its own."""
+        self._spans.released(utterance_id, traceparent, prompt)
 
     def report(self, event: PlayoutEvent, now_us: int) -> pb.CallEvent:
         """The event as the brain is told it."""
@@ -33,10 +37,12 @@ class PlayoutReports:
                 progress = pb.PlayoutProgress(utterance_id=utterance_id, samples_played=samples, paused=paused)
                 return pb.CallEvent(call_time_us=now_us, playout_progress=progress)
             case PlayoutFinished(utterance_id, samples, end):
-                self._spans.finished(utterance_id, now_us, samples / self._samples_a_ms, end.value)
+                self._spans.finished(
+                    utterance_id, now_us, samples / self._samples_a_ms, end.value, _FAILURES.get(end, "")
+                )
                 finished = pb.PlayoutFinished(utterance_id=utterance_id, samples_played=samples, end=_ENDS[end])
                 return pb.CallEvent(call_time_us=now_us, playout_finished=finished)
 
-    def close(self, now_us: int, why: str = "call over") -> None:
-        """Nothing more comes of what was begun."""
-        self._spans.close(now_us, why)
+    def close(self, now_us: int, why: str = "call over", below: int = 1 << 32) -> None:
+        """Nothing more comes of what was begun, of utterances with lower ids than `below`."""
+        self._spans.close(now_us, why, below)

@@ -21,6 +21,7 @@ from services.gateway.sip.targets import NoTarget, Target, is_numeric
 from services.gateway.sip.transport import Flow, Send
 from services.gateway.sip.uri import SipUri, UriError
 from services.gateway.sip.useragent import UserAgent
+from services.gateway.sip_responses import SipResponses
 from services.gateway.transports.transports import SipTransport
 
 
@@ -41,6 +42,7 @@ class Signalling:
     ) -> None:
         self.trunks = trunks
         self.log = SipLog()
+        self.responses = SipResponses()
         local = {
             key: [(settings.advertised(host), port) for host, port in addresses]
             for key, addresses in transport.locals().items()
@@ -122,6 +124,7 @@ class Signalling:
             return
         if not self._sources.allows(flow.address[0], now):
             return
+        self.responses.add(trunk.name, False, data)
         self._keep(data, flow, sent=False)
         self.carry_out(self.agent.receive(data, flow, now, self._profiles.get(trunk.name, ANYONE)))
 
@@ -141,6 +144,8 @@ class Signalling:
     def _carry_out_one(self, output: Output) -> None:
         match output:
             case Send(data, flow, server_name):
+                to = self.trunks.of(flow.address[0])
+                self.responses.add("" if to is None else to.name, True, data)
                 self._keep(data, flow, sent=True)
                 self._transport.send(data, flow, server_name or None)
             case LookUp(token, uri):

@@ -5,11 +5,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 
-from opentelemetry.trace import Span
-
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
-from services.common.telemetry.trace import traceparent_of
 from services.gateway.access import Trunk
 from services.gateway.admission import Admission, TrunkLimits
 from services.gateway.agent_call import AgentCall
@@ -17,18 +14,22 @@ from services.gateway.blind_transfer import BlindTransfers
 from services.gateway.bridges import Bridges
 from services.gateway.call_media import CallMedia
 from services.gateway.call_record import for_log
+from services.gateway.call_setup import CallSetup, ids
 from services.gateway.capture.log import MAX_CALLS
 from services.gateway.codecs.catalogue import NARROW_HZ
 from services.gateway.dtmf import Digit
 from services.gateway.echo import Echo
+from services.gateway.end_reasons import FAILURES, reason_of
 from services.gateway.incoming import IncomingCalls
 from services.gateway.live_call import LiveCall
 from services.gateway.media import MediaSession
 from services.gateway.originate import OutgoingCalls
 from services.gateway.person_call import PersonCall
+from services.gateway.refusals import Refusals
 from services.gateway.settings import GatewaySettings
 from services.gateway.signalling import Signalling
 from services.gateway.sip.call import Call as SipCall
+from services.gateway.sip.call import CallState
 from services.gateway.sip.events import (
     CallAnswered,
     CallConfirmed,
@@ -96,6 +97,9 @@ class Switchboard:
         """Told of every call's end, while `live` still has it; who watches the trunks puts it in."""
         self.call_finished: Callable[[LiveCall, CallEnded, Mapping[str, int | float]], None] = lambda *_: None
         """Told of the end of every call that was answered, with its record (call_record)."""
+        self.call_answered: Callable[[CallSetup, float], None] = lambda *_: None
+        """Told of every 200 to an INVITE, with the seconds that it took."""
+        self.refusals = Refusals()
         self.media = CallMedia(settings, ticker)
         self._make_agent = make_agent
         unix_offset_s = time.time() - time.monotonic()
@@ -146,21 +150,19 @@ class Switchboard:
         negotiation: MediaNegotiation,
         media: Negotiated | None,
         port: UdpPort,
-        span: Span,
+        setup: CallSetup,
         early: MediaSession | None = None,
         slot: Hashable = None,
         person: bool = False,
     ) -> LiveCall:
-        """The call is answered: voice, media and dialogue. `span` is ended. `media` None: the answer to our offer is
-        still to come. `early`: the session that ran before the answer. `slot`: what its slot was taken for; the call by
-        default. `person`: without an agent it is no echo call but waits for a bridge."""
+        """The call is answered: voice, media and dialogue. `setup` ends with the ACK. `media` None: the answer to our
+        offer is still to come. `early`: the session that ran before the answer. `slot`: what its slot was taken for;
+        the call by default. `person`: without an agent it is no echo call but waits for a bridge."""
         answered_us = now_us()
-        traceparent = traceparent_of(span)
-        agent_name = facts.agent
-        span.set_attributes({names.CALL_ID: facts.call_id, names.AGENT: agent_name, names.SIP_STATUS: 200})
+        agent_name, traceparent = facts.agent, setup.traceparent
+        setup.span.set_attributes({names.CALL_ID: facts.call_id, names.AGENT: agent_name})
         if media is not None:
-            span.set_attribute(names.CODEC, media.codec.encoding)
-        span.end()
+            setup.span.set_attribute(names.CODEC, media.codec.encoding)
 
         def clock() -> int:
             return now_us() - answered_us
@@ -188,7 +190,8 @@ class Switchboard:
             if agent is not None:
                 agent.ended(False, "internal error")
             raise
-        live = LiveCall(call, facts, trunk, negotiation, session, answered_us, agent, waits, traceparent=traceparent)
+        live = LiveCall(call, facts, trunk, negotiation, session, answered_us, setup, agent, waits)
+        live.traceparent, live.ends_trace = traceparent, setup.ends_trace
         live.slot, live.ip_version = slot or call, port.version
         self.live[call] = self.calls[facts.call_id] = live
         self.known_as(facts.call_id, facts.sip_call_id)
@@ -216,8 +219,18 @@ class Switchboard:
             trunk=trunk.name,
             agent=agent_name,
             srtp=session.transport.encrypted,
+            **ids(traceparent),
         )
         return live
+
+    def answered(self, setup: CallSetup) -> None:
+        """The 200 to an INVITE has gone out, or come."""
+        took_s = setup.answered(self.signalling.now())
+        if took_s is not None:
+            try:
+                self.call_answered(setup, took_s)
+            except Exception:  # whoever counts is not to keep a call from being answered
+                logger().exception("call_not_counted")
 
     def known_as(self, call_id: str, sip_call_id: str) -> None:
         """A call's messages are to be found under this Call-ID too."""
@@ -250,10 +263,14 @@ class Switchboard:
                 self.incoming.incoming(event)
             case ProvisionalAcknowledged(call, answer):
                 self.incoming.acknowledged(event)
-                self._confirmed(call, answer)  # our 200 may have waited for it
-            case CallConfirmed(call, answer, missing):
+                if call in self.live and call.state is not CallState.PROCEEDING:
+                    self.answered(self.live[call].setup)  # our 200 may have waited for it
                 self._confirmed(call, answer)
+            case CallConfirmed(call, answer, missing):
                 live = self.live.get(call)
+                if live is not None and live.sip is call:
+                    live.setup.acknowledged(self.signalling.now())
+                self._confirmed(call, answer)
                 if missing and live is not None:
                     self.hang_up(live, "no SDP answer")
             case ReofferConfirmed(call, answer, missing):
@@ -343,8 +360,11 @@ class Switchboard:
         ours = ended.reason in (EndReason.LOCAL_BYE, EndReason.REJECTED)
         reason = live.hang_up_reason if ours else None
         reason = reason or _REMOTE_REASONS.get(ended.reason, ended.reason.value)
+        kind = reason_of(ended.reason, live.hang_up_reason, live.media.transport.failed is not None)
+        # Who hangs up before the ACK need not send one any more.
+        live.setup.closed(reason, kind if ended.reason in (EndReason.NO_ACK, EndReason.NO_PRACK) else "")
         try:
-            record = live.end(ended.by_remote, reason)
+            record = live.end(ended.by_remote, reason, kind if kind in FAILURES else "")
         finally:
             # Whatever is wrong with us, the others are not to be left with a call that is no more.
             self.bridges.ended(live)
@@ -352,6 +372,7 @@ class Switchboard:
             self.call_finished(live, ended, record)
         except Exception:  # whoever counts is not to stop the end of a call
             logger().exception("call_not_counted", call_id=live.facts.call_id)
+        live.end_trace()
         logger().info(
             "call_ended",
             call_id=live.facts.call_id,
@@ -359,4 +380,5 @@ class Switchboard:
             by_caller=ended.by_remote,
             detail=ended.detail,
             **for_log(record),
+            **ids(live.traceparent),
         )

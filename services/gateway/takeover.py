@@ -6,19 +6,22 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import Span
-
 from services.common.telemetry import names
 from services.common.telemetry.log import logger
+from services.common.telemetry.trace import context_from_traceparent
 from services.gateway.access import Trunk
+from services.gateway.call_setup import CallSetup
 from services.gateway.facts import showable
 from services.gateway.live_call import LiveCall
+from services.gateway.originate_failures import error_of, failure_of
+from services.gateway.refusals import NotAdmitted
 from services.gateway.sip.call import Call as SipCall
 from services.gateway.sip.events import CallAnswered, CallEnded, EndReason, IncomingCall, Progress, ReferReceived
 from services.gateway.sip.negotiation import MediaNegotiation
 from services.gateway.sip.sdp import SdpError
 from services.gateway.sip.uri import SipUri, UriError, user_of
 from services.gateway.toll_fraud import OutboundRefused
+from services.gateway.trace_header import telling
 from tandem.v1 import call_pb2 as pb
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class Following:
     negotiation: MediaNegotiation
     number: str
     timer: asyncio.TimerHandle
+    setup: CallSetup
     told: bytes | None = None
     """The answer that an early response brought."""
     left: CallEnded | None = None
@@ -49,29 +53,32 @@ class TakeOvers:
 
     # INVITE with Replaces
 
-    def replace(self, incoming: IncomingCall, trunk: Trunk, span: Span) -> None:
+    def replace(self, incoming: IncomingCall, trunk: Trunk, setup: CallSetup) -> None:
         """The new call takes over media and agent of the old one, which ends with BYE. It needs no slot of its own."""
         call, board = incoming.call, self._board
         live = None if incoming.replaces is None else board.live.get(incoming.replaces)
         now = self._signalling.now()
         if live is None or incoming.sdp_offer is None:
-            span.set_attribute(names.SIP_STATUS, 488 if live else 481)
-            span.end()
+            why = NotAdmitted.SDP if live else NotAdmitted.NOTHING_TO_REPLACE
+            board.refusals.add(trunk.name, why)
+            setup.refused(488 if live else 481, why.value)
             self._signalling.carry_out(board.agent.reject(call, 488 if live else 481, now))
             return
         negotiation = board.media.negotiation(trunk, live.ip_version, live.media.transport.port)
         try:
             answer = negotiation.answer(incoming.sdp_offer)
         except SdpError as error:
-            span.set_attribute(names.SIP_STATUS, error.status)
-            span.end()
+            board.refusals.add(trunk.name, NotAdmitted.SDP)
+            setup.refused(error.status, NotAdmitted.SDP.value)
             self._signalling.carry_out(board.agent.reject(call, error.status, now))
             return
         self._signalling.carry_out(board.agent.trying(call, now))
-        self._signalling.carry_out(board.agent.answer(call, answer.body, now))
-        span.set_attributes({names.CALL_ID: live.facts.call_id, names.SIP_STATUS: 200})
-        span.end()
-        self._move(live, call, negotiation)
+        setup.trying(self._signalling.now())
+        headers = telling(setup.traceparent, trunk.settings)
+        self._signalling.carry_out(board.agent.answer(call, answer.body, now, headers))
+        setup.span.set_attributes({names.CALL_ID: live.facts.call_id, names.CODEC: answer.negotiated.codec.encoding})
+        board.answered(setup)
+        self._move(live, call, negotiation, setup)
         board.settle(live, answer.negotiated, moved=True)
 
     # REFER
@@ -102,6 +109,15 @@ class TakeOvers:
             headers.append(("Replaces", event.replaces))
         came = live.facts.direction == pb.CALL_DIRECTION_INBOUND
         ours = live.facts.called_number if came else live.facts.caller_number
+        setup = CallSetup(
+            live.trunk.name,
+            "outbound",
+            now,
+            parent=context_from_traceparent(live.traceparent),
+            of_call=True,
+            call_id=live.facts.call_id,
+        )
+        headers += telling(setup.traceparent, live.trunk.settings)
         new, outputs = board.agent.invite(
             request_uri(target, placed.number),
             negotiation.offer(),
@@ -111,8 +127,9 @@ class TakeOvers:
             profile=self._signalling.profile(live.trunk),
             headers=headers,
         )
+        setup.span.set_attribute(names.SIP_CALL_ID, new.dialog.call_id)
         timer = asyncio.get_running_loop().call_later(outbound.ring_timeout_s, self._give_up, new, 408)
-        self._following[new] = Following(live, negotiation, placed.number, timer)
+        self._following[new] = Following(live, negotiation, placed.number, timer, setup)
         logger().info("refer_followed", call_id=live.facts.call_id, target=placed.number)
         self._signalling.carry_out(outputs)
 
@@ -122,8 +139,10 @@ class TakeOvers:
         if following is None:
             return False
         if isinstance(event, Progress):
+            following.setup.progressed(event.status, event.sdp is not None, self._signalling.now())
             following.told = event.sdp or following.told
-            self._tell(following, event.status, event.reason)
+            if event.status > 100:  # that it is being tried was told with the 202
+                self._tell(following, event.status, event.reason)
         else:
             del self._following[event.call]
             following.timer.cancel()
@@ -157,6 +176,7 @@ class TakeOvers:
         if following is None:
             return False
         following.timer.cancel()
+        following.setup.refused(ended.status, ended.detail or ended.reason.value, error_of(failure_of(ended)))
         self._tell(following, ended.status or 503, ended.detail)
         self._over(following)
         return True
@@ -164,18 +184,22 @@ class TakeOvers:
     def _answered(self, following: Following, event: CallAnswered) -> None:
         board, live = self._board, following.live
         answer = event.sdp or following.told
+        board.answered(following.setup)
         try:
             if answer is None:
                 raise SdpError("the answer to a call of ours has no SDP")
             media = following.negotiation.accept(answer)
         except SdpError as error:
             logger().warning("refer_failed", call_id=live.facts.call_id, why=str(error))
+            following.setup.refused(0, str(error), NotAdmitted.SDP.value)
             self._signalling.carry_out(board.agent.bye(event.call, self._signalling.now()))
             self._tell(following, 488, "Not Acceptable Here")
             self._over(following)
             return
         self._tell(following, 200, "OK")
-        self._move(live, event.call, following.negotiation)
+        following.setup.span.set_attribute(names.CODEC, media.codec.encoding)
+        following.setup.acknowledged(self._signalling.now())
+        self._move(live, event.call, following.negotiation, following.setup)
         board.settle(live, media, moved=True)
 
     def _followed(self, live: LiveCall) -> Following | None:
@@ -192,6 +216,7 @@ class TakeOvers:
             return
         following.timer.cancel()
         self._signalling.carry_out(self._board.agent.bye(call, self._signalling.now()))
+        following.setup.refused(0, "no answer" if status == 408 else "cancelled")
         self._tell(following, status, "")
         self._over(following)
 
@@ -204,12 +229,13 @@ class TakeOvers:
         now = self._signalling.now()
         self._signalling.carry_out(self._board.agent.tell_refer(following.live.sip, status, reason, now))
 
-    def _move(self, live: LiveCall, call: SipCall, negotiation: MediaNegotiation) -> None:
+    def _move(self, live: LiveCall, call: SipCall, negotiation: MediaNegotiation, setup: CallSetup) -> None:
         """The live call belongs to another dialog from now on; the one before ends."""
         self._abandon(live)
         board, old = self._board, live.sip
         board.live[call] = live
-        live.sip, live.negotiation = call, negotiation
+        live.setup.closed("call moved")
+        live.sip, live.negotiation, live.setup = call, negotiation, setup
         live.facts.sip_call_id = call.call_id
         board.known_as(live.facts.call_id, call.call_id)
         board.costs(live, not call.inbound)

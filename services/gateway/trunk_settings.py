@@ -1,5 +1,6 @@
 """Settings of trunks and of routes."""
 
+import re
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ Codec = Literal["pcmu", "pcma", "g722", "opus"]
 _TRANSPORTS = ("udp", "tcp", "tls")
 # RFC 4028 §5: none may ask for less. Tests do.
 SMALLEST_MIN_SE_S = 90
+_TRACE_HEADER = re.compile("traceparent|x-[a-z0-9-]{1,60}", re.IGNORECASE)
 
 
 def _text(given: Any) -> Any:
@@ -57,6 +59,12 @@ def _sip_uri(text: str) -> str:
     return text
 
 
+def _trace_header(text: str) -> str:
+    if _TRACE_HEADER.fullmatch(text) is None:
+        raise ValueError("expected Traceparent, or a header of your own such as X-Traceparent: others have a meaning")
+    return text
+
+
 def _destination(text: str) -> str:
     try:
         tel = scheme_of(text) in ("sip", "sips", "tel")
@@ -75,6 +83,7 @@ def _destination(text: str) -> str:
 NumberText = Annotated[str, BeforeValidator(_text)]
 Codecs = Annotated[list[Codec], Field(min_length=1), AfterValidator(_each_once)]
 """In order of preference."""
+TraceHeader = Annotated[str, AfterValidator(_trace_header)]
 Header = Annotated[str, Field(pattern=r'^[^"\\\x00-\x1f\x7f]+$')]
 """Text that goes between the quotes of a header field."""
 
@@ -264,6 +273,16 @@ class TrunkSettings(Settings):
         description="Keys are heard as tones too, and sent as tones where telephone-event is not agreed on: for old "
         "gateways. Costs CPU, and speech may, seldom, be taken for a key.",
     )
+    trace_header: TraceHeader | None = Field(
+        default=None,
+        description="Traceparent, or an X- header that holds the same: an INVITE's call becomes part of the trace that "
+        "it tells. None by default: whoever sends it decides trace ids and what is sampled. For trunks you trust.",
+    )
+    trace_send: bool = Field(
+        default=False,
+        description="Our INVITE, REFER and 200 tell our trace in trace_header. Off by default: it is told to everybody "
+        "on the way.",
+    )
     recording: RecordingMode | None = Field(
         default=None, description="Whether this trunk's calls are recorded; recording.mode by default."
     )
@@ -281,6 +300,8 @@ class TrunkSettings(Settings):
             )
         if self.dtls and self.srtp == "off":
             raise mistake_at(("dtls",), "offers nothing while srtp is off: set srtp to optional or required")
+        if self.trace_send and self.trace_header is None:
+            raise mistake_at(("trace_send",), "is told in no header: set trace_header, such as Traceparent")
         twice = sorted({one for one in self.allow if self.allow.count(one) > 1})
         if twice:
             raise mistake_at(("allow",), f"{', '.join(twice)} stands there twice")

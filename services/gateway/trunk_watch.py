@@ -6,7 +6,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,12 @@ class TrunkWatch:
         """For CallControl.ListTrunks."""
         now = self._signalling.now()
         return [self._line(one, now) for one in self._watched.values()]
+
+    def states(self) -> Iterator[tuple[str, Reachability]]:
+        """How each trunk is, for the metrics."""
+        now = self._signalling.now()
+        for one in self._watched.values():
+            yield one.name, one.status(now).state
 
     def _line(self, one: WatchedTrunk, now: float) -> pb.Trunk:
         status = one.status(now)

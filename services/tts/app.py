@@ -11,7 +11,9 @@ from services.common.models import ModelMissing, locate
 from services.common.rpc import RpcServer
 from services.common.service import StartRefused
 from services.common.telemetry.log import logger
+from services.common.telemetry.metrics import REGISTRY
 from services.tts.engine_kokoro_torch import KokoroTorchEngine, KokoroUnavailable
+from services.tts.metrics import TtsMetrics
 from services.tts.settings import TtsSettings
 from services.tts.speech import Engine, VoiceUnknown
 from services.tts.studio import Studio
@@ -33,9 +35,11 @@ async def serving(settings: TtsSettings) -> AsyncIterator[int]:
     server = RpcServer(settings.address, [SERVICE_NAME])
     bus = await connect_audio(settings.nats_url, "tts")
     studio: Studio | None = None
+    metrics: TtsMetrics | None = None
     try:
         studio = Studio(settings, await asyncio.to_thread(open_engine, settings))
-        add_SynthesizerServicer_to_server(Synthesizer(settings, studio, bus), server.server)
+        metrics = TtsMetrics(studio.engine.name, REGISTRY)
+        add_SynthesizerServicer_to_server(Synthesizer(settings, studio, bus, metrics), server.server)
         port = await server.start()
         await _warm_up(studio)
         await server.ready()
@@ -44,6 +48,8 @@ async def serving(settings: TtsSettings) -> AsyncIterator[int]:
     finally:
         await server.ready(False)
         await server.stop()
+        if metrics is not None:
+            metrics.close()
         if studio is not None:
             studio.close()
         with contextlib.suppress(nats.errors.Error, OSError):

@@ -12,13 +12,16 @@ from nats.aio.client import Client
 
 from services.common.bus import agent_subject
 from services.common.media.frame import SAMPLE_RATES_HZ
-from services.common.rpc import abort, caller_context
+from services.common.rpc import abort, caller_context, caller_traceparent
+from services.common.telemetry.log import bind_call
 from services.tts.lexicon import EMPTY, LexiconInvalid, lexicon_of
+from services.tts.metrics import TtsMetrics
 from services.tts.publishing import AudioLost, FramePublisher
 from services.tts.settings import TtsSettings
 from services.tts.speech import VoiceUnknown
 from services.tts.studio import Studio
 from services.tts.utterance import TextTooLong, Utterance
+from services.tts.utterancespan import UtteranceSpan, refused
 from tandem.v1.call_pb2 import ErrorReason
 from tandem.v1.tts_pb2 import SynthesizeRequest, SynthesizeStart
 from tandem.v1.tts_pb2_grpc import SynthesizerServicer
@@ -32,7 +35,8 @@ _HEAR_OUT_S = 0.2
 class Synthesizer(SynthesizerServicer):
     """Serves Synthesize. A cancelled stream publishes nothing more: not even the frame that would be next."""
 
-    def __init__(self, settings: TtsSettings, studio: Studio, bus: Client) -> None:
+    def __init__(self, settings: TtsSettings, studio: Studio, bus: Client, metrics: TtsMetrics | None = None) -> None:
+        self._metrics = metrics or TtsMetrics(studio.engine.name)
         self._settings = settings
         self._studio = studio
         self._bus = bus
@@ -54,7 +58,9 @@ class Synthesizer(SynthesizerServicer):
             lexicon = lexicon_of(start.lexicon)
         except LexiconInvalid as error:
             problem, lexicon = problem or str(error), EMPTY
+        bind_call(start.call_id, caller_traceparent(context))
         if problem:
+            refused(start, caller_context(context), problem)
             await _refuse(request_iterator, context, problem)
             return
         frames = FramePublisher(
@@ -64,9 +70,8 @@ class Synthesizer(SynthesizerServicer):
             start.sample_rate_hz,
             self._settings.ahead_ms,
         )
-        utterance = Utterance(
-            start, voice, self._studio, frames, context.write, self._settings, caller_context(context), lexicon
-        )
+        span = UtteranceSpan(start, caller_context(context), self._studio.engine.name, self._metrics)
+        utterance = Utterance(start, voice, self._studio, frames, context.write, self._settings, span, lexicon)
         speaking = asyncio.create_task(utterance.speak())
         listening = asyncio.create_task(_listen(request_iterator, utterance))
         try:
@@ -75,10 +80,16 @@ class Synthesizer(SynthesizerServicer):
                 return
             await speaking
         except TextTooLong as error:
+            span.failed(error)
             speaking.cancel()
             await _refuse(request_iterator, context, str(error))
         except AudioLost as error:
+            span.failed(error)
             await abort(context, grpc.StatusCode.UNAVAILABLE, str(error), ErrorReason.ERROR_REASON_AUDIO_LOST)
+        except Exception as error:
+            if not context.done():  # else nobody is there to hear it: the brain has gone
+                span.failed(error)
+            raise
         finally:
             for task in (speaking, listening):
                 task.cancel()

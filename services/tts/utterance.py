@@ -6,12 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import numpy as np
-from opentelemetry.context import Context
-from opentelemetry.trace import Span, StatusCode, set_span_in_context
 
-from services.common.telemetry import names
 from services.common.telemetry.log import logger
-from services.common.telemetry.trace import tracer
 from services.tts.alignment import placed
 from services.tts.clauses import Break, Clause, ClauseSplitter
 from services.tts.languages import GERMAN, language_of
@@ -20,6 +16,7 @@ from services.tts.publishing import FramePublisher
 from services.tts.rendering import unsaid
 from services.tts.settings import TtsSettings
 from services.tts.studio import Studio, Take, Wish
+from services.tts.utterancespan import UtteranceSpan
 from tandem.v1.tts_pb2 import (
     FirstAudio,
     SpokenWord,
@@ -61,7 +58,7 @@ class Utterance:
         frames: FramePublisher,
         send: Send,
         settings: TtsSettings,
-        parent: Context,
+        span: UtteranceSpan,
         lexicon: Lexicon = EMPTY,
     ) -> None:
         self._start = start
@@ -70,7 +67,7 @@ class Utterance:
         self._frames = frames
         self._send = send
         self._settings = settings
-        self._parent = parent
+        self._span = span
         self._lexicon = lexicon
         # A cached clause costs nothing, and is found again only when it is cut the same way.
         cost = 0.0 if start.cacheable else studio.cost
@@ -80,14 +77,13 @@ class Utterance:
         self._tasks: list[asyncio.Task[Take | None]] = []
         self._characters = 0
         self._text_at: float | None = None
-        self._span: Span | None = None
         self._told_first = False
 
     def text(self, text: str, now: float) -> None:
         """The next piece. Raises TextTooLong."""
         if self._text_at is None:
             self._text_at = now
-            self._open_span()
+            self._span.begin()
         self._characters += len(text)
         if self._characters > self._settings.longest_text:
             raise TextTooLong(f"the utterance has more than {self._settings.longest_text} characters")
@@ -115,14 +111,13 @@ class Utterance:
             # Nothing to be heard, but the brain waits for a word.
             await self._send(SynthesizeResponse(first_audio=FirstAudio()))
         await self._send(SynthesizeResponse(finished=SynthesizeFinished(samples=self._frames.samples)))
+        self._span.finished()
 
     def close(self) -> None:
         """Ends what is still being made, and the span. Call it however the utterance ended."""
         for task in self._tasks:
             task.cancel()
-        if self._span is not None:
-            self._span.set_attribute(names.TTS_AUDIO_MS, self._ms(self._frames.samples))
-            self._span.end()
+        self._span.close(self._ms(self._frames.samples))
 
     async def _say(self, asked: _Asked, take: Take, pause_ms: int) -> None:
         samples = take.audio.samples
@@ -140,6 +135,8 @@ class Utterance:
         ]
         await self._send(SynthesizeResponse(word_alignment=WordAlignment(words=words)))
         await self._frames.add(samples)
+        if len(take.audio.samples):
+            self._span.spoken(take.from_cache)
 
     async def _tell_first(self, asked: _Asked, take: Take) -> None:
         self._told_first = True
@@ -149,10 +146,7 @@ class Utterance:
             clause_wait_us=_us(asked.there_at - (self._text_at or asked.there_at)),
             from_cache=take.from_cache,
         )
-        if self._span is not None:
-            self._span.set_attribute(names.TTS_FROM_CACHE, take.from_cache)
-            self._span.set_attribute(names.TTS_QUEUE_MS, first.queue_us / 1000)
-            self._span.set_attribute(names.TTS_SYNTHESIS_MS, first.synthesis_us / 1000)
+        self._span.first_audio(first)
         await self._send(SynthesizeResponse(first_audio=first))
 
     def _ask(self, clause: Clause, now: float) -> None:
@@ -166,42 +160,27 @@ class Utterance:
         if clause.silent:
             now = time.monotonic()
             return Take(unsaid(clause.text, self._start.sample_rate_hz), now, now, from_cache=False)
-        context = set_span_in_context(self._span) if self._span is not None else self._parent
-        with tracer().start_as_current_span(names.TTS_CLAUSE, context=context) as span:
-            asked = time.monotonic()
-            wish = Wish(
-                text=clause.text,
-                voice=self._voice,
-                language=self._start.language,
-                rate_hz=self._start.sample_rate_hz,
-                cacheable=self._start.cacheable,
-                urgent=urgent,
-                lexicon=self._lexicon,
-            )
-            try:
-                take = await self._studio.make(wish)
-            except Exception as error:
-                span.record_exception(error)
-                span.set_status(StatusCode.ERROR, type(error).__name__)
-                logger().error("clause not synthesized", call_id=self._start.call_id, error=repr(error))
-                return None
-            span.set_attribute(names.TTS_ENGINE, self._studio.engine.name)
-            span.set_attribute(names.TTS_FROM_CACHE, take.from_cache)
-            span.set_attribute(names.TTS_QUEUE_MS, (take.started - asked) * 1000)
-            span.set_attribute(names.TTS_SYNTHESIS_MS, (take.ended - take.started) * 1000)
-            span.set_attribute(names.TTS_AUDIO_MS, self._ms(len(take.audio.samples)))
-            return take
-
-    def _open_span(self) -> None:
-        self._span = tracer().start_span(
-            names.TTS_UTTERANCE,
-            context=self._parent,
-            attributes={
-                names.CALL_ID: self._start.call_id,
-                names.TTS_UTTERANCE_ID: self._start.utterance_id,
-                names.TTS_ENGINE: self._studio.engine.name,
-            },
+        wish = Wish(
+            text=clause.text,
+            voice=self._voice,
+            language=self._start.language,
+            rate_hz=self._start.sample_rate_hz,
+            cacheable=self._start.cacheable,
+            urgent=urgent,
+            lexicon=self._lexicon,
         )
+        span, asked = self._span.clause(), time.monotonic()
+        try:
+            take = await self._studio.make(wish)
+        except asyncio.CancelledError:
+            self._span.not_made(span, None)
+            raise
+        except Exception as error:
+            self._span.not_made(span, error)
+            logger().error("clause not synthesized", call_id=self._start.call_id, error=repr(error))
+            return None
+        self._span.made(span, take, asked)
+        return take
 
     def _pause_ms(self, ends: Break) -> int:
         return {

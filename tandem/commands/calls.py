@@ -1,4 +1,4 @@
-"""`tandem calls`: the live calls of a gateway; `list`, `show`, `export` and `erase`: those that are recorded."""
+"""`tandem calls`: the live calls of a gateway; `slow`: those traced that were; others below: those recorded."""
 
 import asyncio
 import json
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
+from tandem.commands import slow as traced
 from tandem.commands.bridge import calls as live_calls
+from tandem.commands.tracestore import Database
 from tandem.control import CONTROL, EXIT_FAULT, EXIT_MISTAKE, ControlOption
 
 if TYPE_CHECKING:
@@ -27,7 +29,9 @@ PIPED_WIDTH = 200
 # More than an export is read at once.
 _PAGE = 500
 
-app = typer.Typer(help="Live calls; and recorded ones: list, show, export, erase.", invoke_without_command=True)
+app = typer.Typer(
+    help="Live calls; slow ones; and recorded ones: list, show, export, erase.", invoke_without_command=True
+)
 
 SettingsFile = Annotated[
     Path | None, typer.Option(help="The brain's settings file: its records_url. [default: what `tandem up` records]")
@@ -52,10 +56,26 @@ def calls(
     context: typer.Context,
     control: ControlOption = CONTROL,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="The slowest and the failed ones instead, as `slow` does.")
+    ] = False,
+    since: traced.Since = "",
+    limit: traced.Limit = 20,
+    database: Database = None,
 ) -> None:
-    """List the live calls of a gateway: who with whom, since when, bridged with which. Below: recorded calls."""
-    if context.invoked_subcommand is None:
+    """List the live calls of a gateway: who with whom, since when, bridged with which. Below: other calls.
+
+    --since, --limit and --database are for --slow.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if slow:
+        traced.slow(since, limit, database, as_json)
+    else:
         live_calls(control, as_json)
+
+
+app.command("slow")(traced.slow)
 
 
 @app.command("list")

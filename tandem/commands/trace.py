@@ -3,39 +3,40 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.common.telemetry.store import RecentCall, Span, StoreUnreadable, TraceReader, default_database
+from services.common.telemetry.storedspan import Span
+from services.common.telemetry.storeschema import StoreUnreadable
+from services.common.telemetry.tracereader import RecentCall
+from tandem.commands.tracestore import Database, opened, refuse, spans_of_call
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-EXIT_MISTAKE = 2
-LAST = "last"
+COMMAND = "trace"
 # Where output is no terminal: what a page of a ticket or a mail still shows.
 PIPED_WIDTH = 120
 
 
 def trace(
     call_id: Annotated[
-        str | None, typer.Argument(help="A call's id, or `last`; without one the recent calls are listed.")
+        str | None, typer.Argument(help="A call's id, `last` or `worst`; without one the recent calls are listed.")
     ] = None,
-    database: Annotated[Path | None, typer.Option(help="The trace store; by default the one of `tandem up`.")] = None,
+    database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a drawing.")] = False,
     width: Annotated[int | None, typer.Option(help="Columns, 64 or more; by default the terminal's.")] = None,
 ) -> None:
     """Draw a call's trace: who did what, when, under which parent, one time axis a turn."""
     try:
-        with TraceReader(database or default_database()) as reader:
+        with opened(database) as reader:
             if call_id is None:
                 _list(reader.recent_calls(), as_json, width)
                 return
-            spans = _spans(reader, call_id)
+            spans = spans_of_call(COMMAND, reader, call_id)
     except StoreUnreadable as error:
-        _refuse(str(error))
+        refuse(COMMAND, str(error))
     if as_json:
         typer.echo(json.dumps(as_object(spans), ensure_ascii=False))
         return
@@ -66,22 +67,19 @@ def as_object(spans: Sequence[Span]) -> dict[str, Any]:
                 "duration_ms": (span.end_ns - span.start_ns) / 1e6,
                 "attributes": span.attributes,
                 "status": span.status,
+                "status_message": span.status_message,
+                "events": [
+                    {"name": one.name, "at_ms": (one.time_ns - first) / 1e6, "attributes": one.attributes}
+                    for one in span.events
+                ],
+                "links": [
+                    {"trace_id": one.trace_id, "span_id": one.span_id, "name": names.get((one.trace_id, one.span_id))}
+                    for one in span.links
+                ],
             }
             for span in spans
         ],
     }
-
-
-def _spans(reader: TraceReader, call_id: str) -> list[Span]:
-    if call_id == LAST:
-        newest = reader.recent_calls(limit=1)
-        if not newest:
-            _refuse("no call has been traced yet")
-        call_id = newest[0].call_id
-    spans = reader.trace_of_call(call_id)
-    if not spans:
-        _refuse(f"no trace of a call {call_id!r}; `tandem trace` lists the recent ones")
-    return spans
 
 
 def _console(width: int | None) -> "Console":
@@ -136,8 +134,3 @@ def _list(calls: Sequence[RecentCall], as_json: bool, width: int | None) -> None
 
 def _when(call: RecentCall) -> datetime:
     return datetime.fromtimestamp(call.started_ns // 1_000_000_000, UTC)
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(f"tandem trace: {message}", err=True)
-    raise typer.Exit(EXIT_MISTAKE)

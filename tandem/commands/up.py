@@ -63,6 +63,7 @@ def _up(
         nats_url=nats,
         free_ports=ports is Ports.AUTO,
         otlp_endpoint=os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
+        trace_queries=True,
     )
     return asyncio.run(_until_told(Stack(plan, _say), ready))
 
@@ -139,7 +140,7 @@ def _rows(stack: "Stack") -> list[tuple[str, str, str, int | None, float | None]
     """Program, what listens, where, process id, seconds until it was ready."""
     from tandem.sipports import TLS, UDP_AND_TCP, sip_rows
 
-    owners = {"nats_url": "nats", "up.business_api": "business-api"}
+    owners = {"nats_url": "nats", "up.business_api": "business-api", "up.traces_address": "trace store"}
     rows: list[tuple[str, str, str, int | None, float | None]] = []
     gateway = stack.children.get("gateway")
     for told in sip_rows(stack.plan.listeners):
@@ -149,7 +150,11 @@ def _rows(stack: "Stack") -> list[tuple[str, str, str, int | None, float | None]
             continue
         name = owners.get(one.setting, one.setting.partition(".")[0])
         child = stack.children.get(name)
-        what = {"nats_url": "NATS", "up.business_api": "HTTP, sample business API"}.get(one.setting)
+        what = {
+            "nats_url": "NATS",
+            "up.business_api": "HTTP, sample business API",
+            "up.traces_address": "HTTP, Jaeger's queries",
+        }.get(one.setting)
         rows.append((name, what or "gRPC", one.address, child.pid if child else None, child.ready_s if child else None))
     if stack.plan.otlp:
         rows.append(("trace store", "OTLP over gRPC", stack.plan.otlp, os.getpid(), None))

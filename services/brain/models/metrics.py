@@ -26,6 +26,7 @@ from services.common.telemetry.schema.model_metrics import (
     TOKENS,
     UNANSWERED,
 )
+from services.common.telemetry.trace import current_traceparent, exemplar
 
 _STATES = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
 _OVER = (StepKind.DONE, StepKind.ABANDONED, StepKind.FAILED)
@@ -47,10 +48,10 @@ class ModelMetrics(Collector):
         self._registry.unregister(self)
 
     def observe(self, step: Step) -> None:
-        """Each step of each answer, once."""
+        """Each step of each answer, once; within the span of the turn that is answered, if there is one."""
         name = step.deployment
         if step.kind is StepKind.SPOKE:
-            self._first_token.labels(name).observe(step.first_token_us / 1e6)
+            self._first_token.labels(name).observe(step.first_token_us / 1e6, exemplar(current_traceparent()))
         elif step.kind is StepKind.GAVE_UP:
             self._count(UNANSWERED, 1)
         if step.kind not in _OVER:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
@@ -35,8 +34,5 @@ class RecordMetrics(Collector):
             "written": recorder.written,
             "refused": recorder.refused,
         }
-        events = CounterMetricFamily(EVENTS.name, EVENTS.help, labels=EVENTS.labels)
-        for result, count in counts.items():
-            events.add_metric([result], count)
-        yield events
-        yield GaugeMetricFamily(WAITING.name, WAITING.help, value=stream.waiting)
+        yield EVENTS.filled(((result,), count) for result, count in counts.items())
+        yield WAITING.filled([((), stream.waiting)])

@@ -10,7 +10,8 @@ from time import monotonic
 from typing import Any, Protocol
 
 import jsonschema
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_TYPE
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
@@ -19,6 +20,7 @@ from services.brain.breaker import Breaker
 from services.brain.tools.bulkhead import Bulkhead, BulkheadFull
 from services.brain.tools.declaration import ToolDeclaration
 from services.brain.tools.metrics import ToolMetrics
+from services.brain.tools.on_behalf import caller
 from services.brain.tools.result import ToolResult, failure
 from services.brain.tools.summary import shorten
 from services.common.telemetry import names, trace
@@ -84,6 +86,9 @@ class GuardedCall:
         began = self.clock()
         declared = self.tool.declaration
         with trace.tracer().start_as_current_span(f"{names.TOOL} {declared.name}", kind=SpanKind.CLIENT) as span:
+            if call_id := caller()["call_id"]:
+                span.set_attribute(names.CALL_ID, call_id)
+            span.set_attribute(names.MODEL_OPERATION, names.TOOL)
             span.set_attribute(names.TOOL_NAME, declared.name)
             span.set_attribute(names.TOOL_SIDE_EFFECT, declared.side_effect)
             result = self.refusal(arguments) or await self._guarded(arguments, idempotency_key, began)
@@ -100,9 +105,11 @@ class GuardedCall:
                 span.set_attribute(names.HTTP_STATUS, result.status)
             if not result.ok:
                 span.set_attribute(names.TOOL_ERROR, result.code)
+            if result.broke:
+                span.set_attribute(names.ERROR_TYPE, result.code)
                 span.set_status(StatusCode.ERROR, result.code)
             if self.metrics is not None:
-                self.metrics.called(declared.name, result)
+                self.metrics.called(declared.name, result, trace.exemplar(trace.current_traceparent()))
             return result
 
     def refusal(self, arguments: Any) -> ToolResult | None:
@@ -163,6 +170,7 @@ class _Tries:
         if not breaker.allows(clock()):
             return failure("unavailable", f"{tool.other_side} failed too often; it is not asked for some seconds")
         self.made += 1
+        get_current_span().add_event("attempt")
         try:
             result = await tool.attempt(self._arguments, self._key, max(self._ends_at - clock(), 0.0))
         except asyncio.CancelledError:
@@ -171,6 +179,8 @@ class _Tries:
             raise
         except Exception as error:
             logger().exception("tool_attempt_failed", tool=tool.declaration.name)
+            # Without its message, which may hold what people said.
+            get_current_span().add_event("exception", {EXCEPTION_TYPE: type(error).__name__})
             result = failure("failed", f"{type(error).__name__} inside the tool", unsure=True)
         (breaker.failed if result.code in ILL_CODES else breaker.succeeded)(clock())
         if result.unsure:

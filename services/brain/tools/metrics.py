@@ -50,12 +50,12 @@ class ToolMetrics(Collector):
     def close(self) -> None:
         self._registry.unregister(self)
 
-    def called(self, tool: str, result: ToolResult) -> None:
-        """A call is over."""
+    def called(self, tool: str, result: ToolResult, exemplar: dict[str, str] | None = None) -> None:
+        """A call is over. `exemplar` leads to its trace."""
         code = "ok" if result.ok else result.code if result.code in FAILURE_CODES else "refused"
         self._calls[tool, code] = self._calls.get((tool, code), 0) + 1
         self._attempts[(tool,)] = self._attempts.get((tool,), 0) + result.attempts
-        self._duration.labels(tool).observe(result.duration_ms / 1000)
+        self._duration.labels(tool).observe(result.duration_ms / 1000, exemplar)
 
     def describe(self) -> Iterable[Family]:
         return [one.family() for one in METRICS]

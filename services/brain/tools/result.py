@@ -47,6 +47,11 @@ class ToolResult:
     left_out: tuple[str, ...] = ()
 
     @property
+    def broke(self) -> bool:
+        """It did not work. What the business system refuses in good order is an answer, and no error."""
+        return not self.ok and self.code in FAILURE_CODES and self.code != "refused"
+
+    @property
     def retried(self) -> bool:
         return self.attempts > 1
 

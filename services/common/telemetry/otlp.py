@@ -7,22 +7,31 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from services.common.telemetry.store import Attribute, Span, SpanEvent
+from services.common.telemetry.storedspan import Attribute, Span, SpanEvent, SpanLink
 
+SERVICE = "service.name"
+_KIND = {
+    OtlpSpan.SPAN_KIND_INTERNAL: "internal",
+    OtlpSpan.SPAN_KIND_SERVER: "server",
+    OtlpSpan.SPAN_KIND_CLIENT: "client",
+    OtlpSpan.SPAN_KIND_PRODUCER: "producer",
+    OtlpSpan.SPAN_KIND_CONSUMER: "consumer",
+}
 _STATUS = {Status.STATUS_CODE_OK: "ok", Status.STATUS_CODE_ERROR: "error"}
 
 
 def spans_of(request: ExportTraceServiceRequest) -> Iterator[Span]:
     """Every span of an export; one without ids is left out, as the protocol has it (it is invalid)."""
     for of_resource in request.resource_spans:
-        service = str(attributes_of(of_resource.resource.attributes).get("service.name", "unknown_service"))
+        resource = attributes_of(of_resource.resource.attributes)
+        service = str(resource.pop(SERVICE, "unknown_service"))
         for of_scope in of_resource.scope_spans:
             for span in of_scope.spans:
                 if len(span.trace_id) == 16 and len(span.span_id) == 8:
-                    yield _span(span, service)
+                    yield _span(span, service, resource)
 
 
-def _span(span: OtlpSpan, service: str) -> Span:
+def _span(span: OtlpSpan, service: str, resource: dict[str, Attribute]) -> Span:
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
@@ -37,6 +46,11 @@ def _span(span: OtlpSpan, service: str) -> Span:
         events=tuple(
             SpanEvent(one.name, _signed(one.time_unix_nano), attributes_of(one.attributes)) for one in span.events
         ),
+        links=tuple(
+            SpanLink(one.trace_id.hex(), one.span_id.hex(), attributes_of(one.attributes)) for one in span.links
+        ),
+        kind=_KIND.get(span.kind, "unspecified"),
+        resource=resource,
     )
 
 

@@ -133,7 +133,7 @@ class ReferNotified:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A provisional response to our INVITE: 180, 181, 183 … `sdp`: the far end sends media already (RFC 3960)."""
+    """A provisional response to our INVITE: 100, 180, 181, 183 … `sdp`: the far end sends media already (RFC 3960)."""
 
     call: Call
     status: int

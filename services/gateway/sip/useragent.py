@@ -122,7 +122,7 @@ class UserAgent:
         """183 with `sdp`: media before the answer. Where the peer can, it arrives for sure (RFC 3262)."""
         return self._provisional(call, 183, sdp, now)
 
-    def answer(self, call: Call, sdp: bytes, now: float) -> list[Output]:
+    def answer(self, call: Call, sdp: bytes, now: float, headers: Iterable[tuple[str, str]] = ()) -> list[Output]:
         """200 OK with `sdp` (answer, or our offer when the INVITE had none), repeated until the ACK.
 
         `sdp` is left out where a reliable 183 has brought it. While a PRACK is due the 200 waits for it.
@@ -131,7 +131,7 @@ class UserAgent:
             return []
         invite = self._calls.proceeding(call, "answer")
         described = self._describe(call, Carrier.INVITE_2XX, sdp)
-        fields = call.session.response_fields(call.request, call.agreed)
+        fields = [*call.session.response_fields(call.request, call.agreed), *headers]
         response = self._calls.identity.dialog_response(call.request, 200, call, invite.flow, described, fields)
         responses = (response,) if call.provisionals is None else call.provisionals.final(response, now)
         outputs = self._side.send_on_invite(call, responses, now)

@@ -112,7 +112,11 @@ class UserAgentClient:
     def _on_provisional(self, call: Call, outbound: Outbound, response: Response, now: float) -> list[Output]:
         outputs: list[Output] = []
         tag = response.to.tag
-        if response.status == 100 or tag is None or call.state is not CallState.PROCEEDING:
+        if call.state is not CallState.PROCEEDING:
+            return outputs
+        if response.status == 100:
+            return [Progress(call, 100, readable(response.reason), None)]
+        if tag is None:
             return outputs
         fork = outbound.forks.get(tag)
         if fork is None:

@@ -9,8 +9,8 @@ _TYPES: Final = {str: "string", bool: "boolean", int: "int", float: "double"}
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """`type` is the example's, as OpenTelemetry names types. Of a `family` the name is a prefix of what stands on spans,
-    `<name>.<one of values>`; otherwise `values`, if any, are all that the attribute may be."""
+    """`type` is the example's, as OpenTelemetry names types. Of a `family` the name is a prefix of what stands on
+    spans, `<name>.<one of values>`; otherwise `values`, if any, are all that the attribute may be."""
 
     name: str
     example: Value
@@ -32,9 +32,9 @@ class Attribute:
         """Whether a value is of the declared type and among the declared ones. An int may stand for a double."""
         if self.values and not self.family:
             return value in self.values
-        if type(self.example) is float:
-            return type(value) in (int, float)
-        return type(value) is type(self.example)
+        if isinstance(value, bool) or isinstance(self.example, bool):
+            return isinstance(value, bool) and isinstance(self.example, bool)
+        return isinstance(value, (int, float) if isinstance(self.example, float) else type(self.example))
 
 
 ATTRIBUTES: Final[dict[str, Attribute]] = {}

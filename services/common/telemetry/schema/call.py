@@ -4,7 +4,7 @@ from services.common.telemetry.schema.attribute import attribute
 
 CALL_ID = attribute("voice.call_id", "6b0c1f6e2d", "The call, as every service names it.")
 AGENT = attribute("voice.agent", "front_desk", "The agent's name, of its folder.")
-HANGUP_REASON = attribute("voice.hangup.reason", "remote_bye", "What ended the call, in the words of who did.")
+HANGUP_REASON = attribute("voice.hangup.reason", "BYE", "What ended the call, in the words of who did.")
 HANGUP_BY_CALLER = attribute("voice.hangup.by_caller", True, "Whether the other side hung up.")
 CALL_MS = attribute("voice.call_ms", 61200, "From the answer to the end.", unit="ms")
 DIALOGUE_REOPENED = attribute("voice.dialogue_reopened", 0, "Times that the call had to find another brain.")

@@ -121,19 +121,19 @@ RTT = Metric(
 SIP_RESPONSES = Metric(
     "tandem_gateway_sip_responses_total",
     "counter",
-    "Final and provisional responses; outbound are ours to their requests, inbound theirs to ours.",
+    "Responses on the wire, repetitions too; outbound are ours to their requests, inbound theirs to ours.",
     ("trunk", "direction", "method", "class"),
 )
 CALLS_REFUSED = Metric(
     "tandem_gateway_calls_refused_total",
     "counter",
-    "Calls that were not admitted, by why.",
+    "Calls that were not admitted, theirs and ours, by why.",
     ("trunk", "reason"),
 )
 SETUP = Metric(
     "tandem_gateway_setup_seconds",
     "histogram",
-    "INVITE to 200 OK.",
+    "INVITE to 200 OK, of calls that were answered.",
     ("trunk", "direction"),
     (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
 )
@@ -147,14 +147,16 @@ FIRST_AUDIO = Metric(
 TRUNK_UP = Metric(
     "tandem_gateway_trunk_up",
     "gauge",
-    "1 while the trunk answers: by its pings and registration, if it has any.",
+    "1 while the trunk answers pings and keeps our registration, else 0; missing while nobody knows.",
     _TRUNK,
 )
-TRUNK_CALLS_LIMIT = Metric("tandem_gateway_trunk_calls_limit", "gauge", "max_calls of the trunk.", _TRUNK)
+TRUNK_CALLS_LIMIT = Metric(
+    "tandem_gateway_trunk_calls_limit", "gauge", "max_calls of the trunk, where it has one.", _TRUNK
+)
 LEASE_ACTIONS = Metric(
     "tandem_gateway_lease_actions_total",
     "counter",
-    "What the lease did for calls that made no progress.",
+    "What the lease did for calls whose brain was lost.",
     ("trunk", "action"),
 )
 

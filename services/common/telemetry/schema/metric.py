@@ -1,5 +1,6 @@
 """What a metric is, and its labels. Declared in <service>_metrics.py beside this file, filled by the service."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,14 @@ class Metric:
         if self.kind == "gauge":
             return GaugeMetricFamily(self.name, self.help, labels=self.labels)
         return HistogramMetricFamily(self.name, self.help, labels=self.labels)
+
+    def filled(self, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
+        """A counter or gauge with its samples, by the values of the labels; for a collector."""
+        family = self.family()
+        assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
+        for labels, value in samples:
+            family.add_metric(labels, value)
+        return family
 
     def histogram(self) -> Histogram:
         """For what is observed as it happens; in no registry."""

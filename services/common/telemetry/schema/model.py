@@ -13,7 +13,13 @@ MODEL_OUTPUT_TOKENS = attribute("gen_ai.usage.output_tokens", 24, "Tokens answer
 MODEL_FIRST_TOKEN_MS = attribute(
     "voice.model.first_token_ms", 240.0, "To the first token that can be spoken.", unit="ms"
 )
-MODEL_WHY = attribute("voice.model.why", "hedge", "Why it was this deployment's turn.")
+MODEL_WHY = attribute(
+    "voice.model.why",
+    "hedge",
+    "Why it was asked: as the first, while the one before was slow, after the one before failed, or to go on where "
+    "that one broke off.",
+    values=("first", "hedge", "failed", "broke off"),
+)
 MODEL_RESULT = attribute("voice.model.result", "done", "done, abandoned, or how it failed.")
 MODEL_ERROR = attribute("voice.model.error", "deadline", "Of the turn: nobody could answer, and why.")
 MODEL_COST_USD = attribute("voice.model.cost_usd", 0.00042, "What it cost, where a price is known.", unit="USD")

@@ -5,7 +5,8 @@ from services.common.telemetry.schema.metric import Metric
 SPANS = Metric(
     "tandem_telemetry_spans_total",
     "counter",
-    "Spans: exported, not kept by sampling, dropped (the collector is slow or down, or too many are held).",
+    "Spans: exported; unsampled, of calls that were not drawn and that nobody wanted; dropped, for too many waited or "
+    "were held; failed, for the collector is down, slow or does not want them.",
     ("result",),
 )
 SPANS_HELD = Metric("tandem_telemetry_spans_held", "gauge", "Spans that wait for the decision about their call.")

@@ -6,7 +6,18 @@ CODEC = attribute("rtp.codec", "PCMU", "The encoding's name, as in SDP.")
 PLAYOUT_UTTERANCE_ID = attribute("rtp.playout.utterance_id", 3, "The utterance that was played.")
 PLAYOUT_WAIT_MS = attribute("rtp.playout.wait_ms", 8.1, "From Play and first frame to the packet.", unit="ms")
 PLAYOUT_PLAYED_MS = attribute("rtp.playout.played_ms", 2140.0, "Of the utterance, sent on RTP.", unit="ms")
-PLAYOUT_END = attribute("rtp.playout.end", "finished", "Why it ended.")
+PLAYOUT_PROMPT = attribute(
+    "rtp.playout.prompt",
+    "apology",
+    "Of what the gateway says by itself: which of its prompts.",
+    values=("apology", "consent"),
+)
+PLAYOUT_END = attribute(
+    "rtp.playout.end",
+    "completed",
+    "How it ended: completed, stopped (the brain wanted no more of it), starved (no more sound came); else why it was "
+    "cut.",
+)
 RTP_PACKETS_RECEIVED = attribute("rtp.packets_received", 3060, "RTP packets that were the call's.")
 RTP_PACKETS_SENT = attribute("rtp.packets_sent", 3055, "RTP packets of ours.")
 RTP_PACKETS_MALFORMED = attribute("rtp.packets_malformed", 0, "Datagrams that were no RTP.")

@@ -6,7 +6,9 @@ from services.common.telemetry.schema.span import span
 CALL_SETUP = span(
     "call.setup",
     "gateway",
-    "INVITE to ACK; of a call that is refused or given up, to its end. Its parent, if any, is of who sent the call.",
+    "INVITE to ACK; of a call that is refused or given up, to its end. Its parent, if any, is of who sent the call; of "
+    "a device that takes the call over, the call's first one.",
+    parents=("call.setup", "transfer.leg"),
     root=True,
     events=("trying", "ringing", "early media", "answered", "acknowledged"),
 )
@@ -31,10 +33,11 @@ CONVERSATION = span(
 TURN = span(
     "turn",
     "brain",
-    "One exchange: from the first sample of the caller's to the end of the answer.",
-    parents=(CALL_SETUP,),
+    "One exchange: from the first sample of the caller's to the end of the answer. It links to the turn that it goes "
+    "on with or interrupts, and the first one after a take-over to the recovery.",
+    parents=(CALL_SETUP, CALL_RECOVERY),
     links=("turn", CALL_RECOVERY),
-    events=("dead air", "silence prompt"),
+    events=("filler", "dead air", "silence prompt", "answer discarded", "asr lost", "tts lost"),
 )
 ENDPOINTING = span(
     "voice.endpointing", "brain", "From the last sample of speech to the decision that the turn is over.", (TURN,)
@@ -42,7 +45,8 @@ ENDPOINTING = span(
 BARGE_IN = span(
     "voice.barge_in",
     "brain",
-    "The caller spoke while the agent did: from the first sample to the decision whether it was an interruption.",
+    "The caller spoke while it was the agent's turn: from the first sample to the decision whether it was an "
+    "interruption.",
     parents=(TURN,),
 )
 MODEL = span("chat", "brain", "One model call; the name goes on with the deployment's.", parents=(TURN,), family=True)
@@ -62,8 +66,16 @@ ASR_LISTEN = span(
     "From the request to listening, with the replay of what was said before.",
     parents=(CONVERSATION, CALL_SETUP, TURN),
 )
+ASR_REPLAY = span(
+    "asr.replay",
+    "asr",
+    "Frames were missing in the middle of the call: the gateway was asked for them again.",
+    parents=(TURN, CONVERSATION, CALL_SETUP),
+)
 ASR_FINAL = span("asr.final", "asr", "Waiting for the model, and the pass over a whole utterance.", parents=(TURN,))
-ASR_PARTIAL = span("asr.partial", "asr", "A pass while the caller speaks.", parents=(TURN,))
+ASR_PARTIAL = span(
+    "asr.partial", "asr", "A pass before the utterance is over, from the request to its end.", parents=(TURN,)
+)
 
 # Speech.
 TTS_UTTERANCE = span("tts.utterance", "tts", "First text in to last frame out.", parents=(TURN, CONVERSATION))
@@ -81,8 +93,14 @@ TRANSFER = span(
     "escalation",
     "One hand-over, from the wish to its outcome.",
     parents=(TURN, CALL_SETUP, CONVERSATION),
-    events=("ticket filed", "dialling", "ringing", "answered", "bridged", "failed", "returned"),
+    events=("ticket filed", "ticket not filed", "ticket late", "REFER accepted", "trying", "ringing", "answered"),
 )
 TRANSFER_LEG = span("transfer.leg", "escalation", "One try to reach one destination.", parents=(TRANSFER,))
 TICKET = span("transfer.ticket", "escalation", "Filing the ticket.", parents=(TRANSFER,))
-SIP_REFER = span("sip.refer", "gateway", "REFER to its final NOTIFY.", parents=(TRANSFER_LEG, CALL_SETUP), root=True)
+SIP_REFER = span(
+    "sip.refer",
+    "gateway",
+    "REFER to its final NOTIFY.",
+    parents=(TRANSFER_LEG, CALL_SETUP),
+    links=(CALL_SETUP,),
+)

@@ -1,5 +1,5 @@
-"""A brain's tools. `tool` is a tool's name in tools.yaml, `system` what it calls: a bulkhead's name, and so a host unless
-one was given."""
+"""A brain's tools. `tool` is a tool's name in tools.yaml, `system` what it calls: a bulkhead's name, and so a host
+unless one was given."""
 
 from services.common.telemetry.schema.metric import Metric
 

@@ -5,7 +5,12 @@ from services.common.telemetry.schema.attribute import attribute
 TRANSFER_DESTINATION = attribute(
     "voice.transfer.destination", "sales", "Where to: a name in the agent's files, or a URI of the operator's."
 )
-TRANSFER_RESULT = attribute("voice.transfer.result", "connected", "What came of it.")
+TRANSFER_RESULT = attribute(
+    "voice.transfer.result",
+    "transferred",
+    "What came of it: transferred, returned (the agent has the caller again), cancelled, call_gone, given_up (the "
+    "service was stopped). Of a REFER, the last that the trunk said.",
+)
 TRANSFER_REASON = attribute("voice.transfer.reason", "busy", "Why, for people.")
 TRANSFER_PRESUMED = attribute(
     "voice.transfer.presumed", False, "Concluded from the call's end, not reported by the trunk."

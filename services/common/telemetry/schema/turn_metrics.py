@@ -30,13 +30,14 @@ TURNS = Metric("tandem_brain_turns_total", "counter", "Turns by what became of t
 FALSE_CUT_OFFS = Metric(
     "tandem_brain_false_cut_offs_total",
     "counter",
-    "Turns that were answered and that the caller then merely went on with: the end of the turn was taken too early.",
+    "Turns whose end was taken too early: the caller went on with words before they could have heard the answer (up to "
+    "0.25 s into it).",
     _AGENT,
 )
 BARGE_INS = Metric(
     "tandem_brain_barge_ins_total",
     "counter",
-    "Times that the caller spoke while the agent did, by the decision.",
+    "Times that the caller spoke while it was the agent's turn, by the decision.",
     ("profile", "decision"),
 )
 BARGE_IN = Metric(
@@ -68,7 +69,7 @@ JOURNAL_WRITES = Metric(
 ESCALATIONS = Metric(
     "tandem_brain_escalations_total",
     "counter",
-    "Hand-overs to people that the conversation asked for.",
+    "Hand-overs to people that the conversation asked for: transferred, returned, call gone, failed.",
     ("agent", "result"),
 )
 METRICS = (
