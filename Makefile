@@ -23,8 +23,8 @@ CALL_OPTIONS := $(if $(JSON),--json) $(if $(SCRIPT),--script $(SCRIPT)) $(if $(O
 UP_OPTIONS := $(if $(SETTINGS),--settings $(SETTINGS)) $(if $(NATS),--nats $(NATS)) $(if $(PORTS),--ports $(PORTS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup call up run test test-unit test-sip check protos lock bench bench-media bench-signalling bench-brain eval-tools \
-	clean fuzz-sip
+.PHONY: help setup call up run test test-unit test-sip check protos lock bench bench-media bench-signalling bench-brain bench-telemetry eval-tools \
+	clean fuzz-sip telemetry-docs
 
 help: ## this list
 	@echo "make call is the main job: it sets up, brings Tandem up, rings it and books an appointment."
@@ -65,6 +65,9 @@ check: $(STAMP) ## ruff, mypy, buf lint and breaking, generated code up to date
 protos: $(STAMP) ## generate tandem/v1 from protos/
 	@export PATH="$(TOOLS)" && $(RUN) protos/generate
 
+telemetry-docs: $(STAMP) ## write docs/telemetry.md from services/common/telemetry/schema
+	@$(RUN) $(BIN)/python -m services.common.telemetry.schema.document --out docs/telemetry.md
+
 fuzz-sip: $(STAMP) ## a million broken SIP messages against the parser and the user agent (ARGS='--seed 7')
 	@$(RUN) $(BIN)/python -m tests.fuzz.sip --messages 1000000 $(ARGS)
 
@@ -84,6 +87,10 @@ bench-turns: $(STAMP) ## interruptions, backchannels, ends of turns and word err
 
 bench-brain: $(STAMP) ## what the brain costs a turn, conversations a core, dead air, one JSON object (ARGS='--levels 10,50')
 	@$(RUN) $(BIN)/python -m bench.brain --json $(ARGS)
+
+bench-telemetry: $(STAMP) ## what tracing costs, the trace store's answers, a collector that is down, one JSON object (ARGS=--quick)
+	@$(RUN) $(BIN)/tandem models fetch --yes
+	@$(RUN) $(BIN)/python -m bench.telemetry --json $(ARGS)
 
 eval-tools: $(STAMP) ## 1,000 bookings interrupted, retried, taken over: none twice, none lost (ARGS='--bookings 100')
 	@$(RUN) $(BIN)/python -m evals.tools --json $(ARGS)

@@ -5,6 +5,13 @@ import signal
 
 from hypothesis import settings
 
+from tests import telemetry_watch
+from tests.telemetry_watch import as_the_schema_has_it
+
+__all__ = ["as_the_schema_has_it"]
+
+telemetry_watch.watch()
+
 # A shell that runs the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

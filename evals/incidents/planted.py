@@ -47,8 +47,8 @@ INCIDENTS: Final = {
                             "passes_at_once": 1,
                             "overload_model": "",
                             "refuse_calls_ms": 60_000,
-                            "smaller_model_ms": 60_000,
-                            "partials_off_ms": 60_000,
+                            "smaller_model_ms": 55_000,
+                            "partials_off_ms": 50_000,
                         }
                     )
                 }

@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from services.asr.passes import Outcome, Passes
 from services.asr.schedule import Kind
 from services.common.telemetry.schema import asr_metrics as m
-from services.common.telemetry.schema.metric import Metric
 
 FINAL, PARTIAL = "final", "partial"
 OVERLOADED, BAD_REQUEST = "overloaded", "bad_request"
@@ -92,27 +90,19 @@ class AsrMetrics(Collector):
         passes = self._passes
         waiting = passes.waiting
         early = sum(count for kind, count in waiting.items() if kind is not Kind.FINAL)
-        yield _family(m.STREAMS, [((), self.streams)])
-        yield _family(m.STREAMS_REFUSED, (((reason,), count) for reason, count in self._refused.items()))
-        yield _family(m.PASSES_RUNNING, [((), passes.running)])
-        yield _family(m.PASSES_AT_ONCE, [((), passes.at_once)])
-        yield _family(m.PASSES_WAITING, [((FINAL,), waiting[Kind.FINAL]), ((PARTIAL,), early)])
-        yield _family(m.PASSES, self._results.items())
+        yield m.STREAMS.filled([((), self.streams)])
+        yield m.STREAMS_REFUSED.filled((((reason,), count) for reason, count in self._refused.items()))
+        yield m.PASSES_RUNNING.filled([((), passes.running)])
+        yield m.PASSES_AT_ONCE.filled([((), passes.at_once)])
+        yield m.PASSES_WAITING.filled([((FINAL,), waiting[Kind.FINAL]), ((PARTIAL,), early)])
+        yield m.PASSES.filled(self._results.items())
         yield from self._queue.collect()
         yield from self._decode.collect()
-        yield _family(m.AUDIO, (((model,), seconds) for model, seconds in self._audio_s.items()))
-        yield _family(m.EMPTY, [((), self._empty)])
-        yield _family(m.OVERLOAD, [((), int(passes.step))])
-        yield _family(m.REPLAYS, (((result,), count) for result, count in self._replays.items()))
-        yield _family(m.FRAMES_STALE, [((), self.frames_stale)])
+        yield m.AUDIO.filled((((model,), seconds) for model, seconds in self._audio_s.items()))
+        yield m.EMPTY.filled([((), self._empty)])
+        yield m.OVERLOAD.filled([((), int(passes.step))])
+        yield m.REPLAYS.filled((((result,), count) for result, count in self._replays.items()))
+        yield m.FRAMES_STALE.filled([((), self.frames_stale)])
 
 
 _RESULTS = ("done", "dropped", "failed")
-
-
-def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = metric.family()
-    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family

@@ -60,6 +60,8 @@ class Ears:
         self._lost = lost
         self._full = full
         self._hearing = hearing
+        self.broke = False
+        """The last stream did not end in good order, as it does when an asr hands its calls over."""
         self._refused = 0
         self._understood_us = 0
         self._worker = 0
@@ -90,8 +92,10 @@ class Ears:
 
     async def _run(self) -> None:
         while True:
+            self.broke = True
             try:
                 await self._listen()
+                self.broke = False
             except (grpc.aio.AioRpcError, TimeoutError) as error:
                 self._count_refusal(error)
                 logger().warning("asr stream lost, opening another", call_id=self._facts.call_id, error=repr(error))

@@ -58,7 +58,7 @@ class Incoming:
 
     def no_hearing(self) -> None:
         """asr is gone; another one is asked."""
-        self._call.log.hearing_lost(self._call.now())
+        self._call.log.hearing_lost(self._call.now(), self._call.ears.broke)
         self._call.feed(HearingLost())
 
     def hearing(self) -> None:

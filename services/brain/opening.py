@@ -11,7 +11,7 @@ class Opening:
     """Ends once: by `listening`, `failed` or `close`. `traceparent` is what came with the call: call.setup's, or
     call.recovery's after a take-over."""
 
-    def __init__(self, facts: CallFacts, traceparent: str) -> None:
+    def __init__(self, facts: CallFacts, traceparent: str = "") -> None:
         self.parent = traceparent
         self.span: Span = trace.tracer().start_span(
             names.CONVERSATION,

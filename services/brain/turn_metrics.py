@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
@@ -91,15 +90,7 @@ class TurnMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         for metric, counts in self._counts.items():
-            yield _family(metric, counts.items())
+            yield metric.filled(counts.items())
         for histogram in self._observed.values():
             yield from histogram.collect()
-        yield _family(m.CONVERSATIONS, [((), self._live)])
-
-
-def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = metric.family()
-    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+        yield m.CONVERSATIONS.filled([((), self._live)])

@@ -93,11 +93,12 @@ class TurnLog:
         """A recogniser listens from now on."""
         self._speech.hearing_since(now_us)
 
-    def hearing_lost(self, now_us: int) -> None:
-        """It is gone: of speech that is not understood yet, that is an error."""
+    def hearing_lost(self, now_us: int, broke: bool = True) -> None:
+        """It is gone. Of speech that is not understood yet that is an error, unless it handed the call over."""
         if self._pending is not None:
             self._spans.event(self._pending, turn_spans.ASR_LOST, now_us)
-            self._pending_error = turn_spans.ASR_LOST
+            if broke:
+                self._pending_error = turn_spans.ASR_LOST
 
     def over_agent(self, at_us: int, profile: str) -> None:
         """Speech began while it was the agent's turn; `over_agent_settled` follows, unless the call ends."""

@@ -83,7 +83,7 @@ def serve(section: str, settings: S, run: Callable[[S, asyncio.Event], Awaitable
         trace.set_up(section, endpoint, settings.trace_sample_ratio)
         TelemetryMetrics(metrics.REGISTRY)
         _run(_until_told(settings, run))
-    except (StartRefused, AddressTaken, BusUnavailable) as error:
+    except (StartRefused, AddressTaken, BusUnavailable, trace.CannotExport) as error:
         sys.stderr.write(f"{section}: {error}\n")
         sys.exit(EXIT_MISTAKE)
     finally:
@@ -116,6 +116,8 @@ class _Stop(asyncio.Event):
     """Set by SIGTERM and SIGINT. `run` waits for it once it serves; told before that, it has nothing to finish."""
 
     serving = False
+    told = False
+    """Stays, also where the event is cleared to wait for a second signal."""
 
     async def wait(self) -> Literal[True]:
         self.serving = True
@@ -129,6 +131,7 @@ async def _until_told(settings: S, run: Callable[[S, asyncio.Event], Awaitable[N
     service = asyncio.ensure_future(run(settings, stop))
 
     def told() -> None:
+        stop.told = True
         stop.set()
         if not stop.serving:
             # Or it would wait for a bus that has ended too, while nobody is left who would kill it.
@@ -140,7 +143,8 @@ async def _until_told(settings: S, run: Callable[[S, asyncio.Event], Awaitable[N
     try:
         await service
     except asyncio.CancelledError:
-        if not stop.is_set():
+        # nats-py 2.16, too: a connection that is closed while it reconnects cancels who closes it.
+        if not stop.told:
             raise
     finally:
         if exposition is not None:

@@ -4,12 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from services.common.telemetry.schema import escalation_metrics as m
-from services.common.telemetry.schema.metric import Metric
 from services.escalation.transfer import Result
 
 GIVEN_UP = "given_up"
@@ -56,15 +54,7 @@ class EscalationMetrics(Collector):
         return [one.family() for one in m.METRICS]
 
     def collect(self) -> Iterator[Family]:
-        yield _family(m.TRANSFERS_RUNNING, [((), self._running)])
-        yield _family(m.TRANSFERS, (((result,), count) for result, count in self._ended.items()))
+        yield m.TRANSFERS_RUNNING.filled([((), self._running)])
+        yield m.TRANSFERS.filled((((result,), count) for result, count in self._ended.items()))
         yield from self._seconds.collect()
-        yield _family(m.TICKETS, (((result,), count) for result, count in self._tickets.items()))
-
-
-def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = metric.family()
-    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+        yield m.TICKETS.filled((((result,), count) for result, count in self._tickets.items()))

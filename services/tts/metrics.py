@@ -8,12 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from services.common.telemetry.schema import tts_metrics as m
-from services.common.telemetry.schema.metric import Metric
 
 Result = Literal["finished", "cancelled", "failed"]
 """What becomes of an utterance; cancelled is no failure: the brain wanted no more of it."""
@@ -68,18 +66,10 @@ class TtsMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         engine = self._engine
-        yield _family(m.UTTERANCES, [((), self._running)])
-        yield _family(m.UTTERANCES_ENDED, (((engine, result), count) for result, count in self._ended.items()))
+        yield m.UTTERANCES.filled([((), self._running)])
+        yield m.UTTERANCES_ENDED.filled((((engine, result), count) for result, count in self._ended.items()))
         yield from self._first_audio.collect()
         yield from self._queue.collect()
         yield from self._synthesis.collect()
-        yield _family(m.CLAUSES, (((engine, cached), count) for cached, count in self._clauses.items()))
-        yield _family(m.AUDIO, [((engine,), self._audio_s)])
-
-
-def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = metric.family()
-    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+        yield m.CLAUSES.filled((((engine, cached), count) for cached, count in self._clauses.items()))
+        yield m.AUDIO.filled([((engine,), self._audio_s)])

@@ -153,9 +153,11 @@ def _rows(stack: "Stack") -> list[tuple[str, str, str, int | None, float | None]
         what = {
             "nats_url": "NATS",
             "up.business_api": "HTTP, sample business API",
-            "up.traces_address": "HTTP, Jaeger's queries",
+            "up.traces_address": "Jaeger's API",
         }.get(one.setting)
-        rows.append((name, what or "gRPC", one.address, child.pid if child else None, child.ready_s if child else None))
+        here = os.getpid() if name == "trace store" else None
+        pid, ready_s = (child.pid, child.ready_s) if child else (here, None)
+        rows.append((name, what or "gRPC", one.address, pid, ready_s))
     if stack.plan.otlp:
         rows.append(("trace store", "OTLP over gRPC", stack.plan.otlp, os.getpid(), None))
     return rows

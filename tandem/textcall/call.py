@@ -12,6 +12,7 @@ from services.brain.agent import Agent
 from services.brain.conversation import Conversation
 from services.brain.journal import read_journal
 from services.brain.models import Models
+from services.brain.opening import Opening
 from services.brain.surroundings import Surroundings
 from services.brain.tools.toolbox import ToolBox
 from services.brain.turn_events import HearingLost
@@ -117,7 +118,7 @@ class TextCall:
         if found is not None:
             self._tools_told = len(found[0].tools)
         self.conversation = Conversation(
-            around, self.agent, self.tools, self.facts, 0, "", self.gateway.take, self.models
+            around, self.agent, self.tools, self.facts, 0, Opening(self.facts, ""), self.gateway.take, self.models
         )
         self._playing = asyncio.create_task(self.gateway.play_on())
         self._running = asyncio.create_task(self.conversation.run(self.gateway.events(), found))

@@ -88,7 +88,8 @@ def suppressed() -> int:
 
 def _limited(_logger: Any, _method: str, event: Event) -> Event:
     """Raises DropEvent for a line that comes too often; the next one says how many did."""
-    kind = (event.pop(_KIND, None) or event.get("event"), event.get("level"))
+    # Each call has its own share: a busy gateway ends several calls a second, and each is worth its line.
+    kind = (event.pop(_KIND, None) or event.get("event"), event.get("level"), event.get("call_id"))
     with _limiting:
         missing = _limit.admit(kind, time.monotonic())
     if missing is None:

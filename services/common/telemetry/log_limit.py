@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 BURST: Final = 20
-"""Lines of one kind at once: a start, a drain, the calls of a minute."""
+"""Lines of one kind at once: a start, a drain, a bad minute."""
 A_SECOND: Final = 1.0
-KINDS: Final = 1000
+KINDS: Final = 4000
 """Kinds that are counted; of more, the one that was silent longest is forgotten."""
 
 

@@ -19,7 +19,7 @@ def drawn(trace_id: int, ratio: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of one process. A span that is held takes about 3 kB."""
+    """Of one process. A span that is held takes about 4 kB."""
 
     spans: int = 10_000
     """Held in all."""

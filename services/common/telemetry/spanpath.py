@@ -24,7 +24,7 @@ from services.common.telemetry.sampling import Bounds, HeldSpans, drawn
 EXPORT_EVERY_MS: Final = 500
 # Encoding holds the interpreter's lock, for some 40 us a span: 2.5 ms at once. More at once would save 7 us a span.
 BATCH: Final = 64
-# Of 50 calls at a time, half a minute's in a brain; 6 MB.
+# Of 50 calls at a time a minute's or more; 16 MB.
 QUEUE: Final = 4096
 EXPORT_TIMEOUT_S: Final = 2.0
 

@@ -33,10 +33,10 @@ __all__ = [
 
 DATABASE_NAME = "traces.db"
 MAX_AGE_S = 14 * 86_400.0
-# 10,000 calls of 200 spans.
-MAX_SPANS = 2_000_000
+# 10,000 long calls, of 300 spans.
+MAX_SPANS = 3_000_000
 # 0.3 to 0.5 kB a span. A span can be as long as its attributes, so the number of spans alone bounds nothing.
-MAX_BYTES = 1024**3
+MAX_BYTES = 3 * 1024**3 // 2
 PRUNE_EVERY_SPANS = 2_000
 # Prune to below the bound, so that not every batch at the bound prunes.
 PRUNE_TO = 0.95
@@ -77,6 +77,7 @@ class TraceStore:
         self._max_bytes = max_bytes
         self._operations: dict[tuple[str, str, str], int] = {}
         self._processes: dict[str, int] = {}
+        self._latest: tuple[dict[str, Attribute], int] | None = None
         self.migrated = 0
         """Spans that were taken over from an older schema."""
         try:
@@ -148,6 +149,7 @@ class TraceStore:
             # Numbers that were given out in it are not there.
             self._operations.clear()
             self._processes.clear()
+            self._latest = None
             raise
         self._sql.execute("COMMIT")
 
@@ -209,7 +211,12 @@ class TraceStore:
         return known
 
     def _process(self, span: Span) -> int:
-        key = as_text(span.resource)
+        # The spans of an export share the object: to compare it costs less than to write it as text.
+        if self._latest is None or self._latest[0] is not span.resource:
+            self._latest = span.resource, self._process_of(as_text(span.resource))
+        return self._latest[1]
+
+    def _process_of(self, key: str) -> int:
         if (known := self._processes.get(key)) is None:
             self._sql.execute("INSERT OR IGNORE INTO processes (resource) VALUES (?)", (key,))
             where = "SELECT number FROM processes WHERE resource = ?"

@@ -26,6 +26,11 @@ _propagator = TraceContextTextMapPropagator()
 _path: SpanPath | None = None
 _ratio = 1.0
 
+
+class CannotExport(ValueError):
+    """A mistake in the settings of the export; the message is one line."""
+
+
 Tell = Callable[[str, str], None]
 _tell: Tell | None = None
 
@@ -40,13 +45,16 @@ def set_up(
     """Once a process. Without an endpoint spans get ids, so that context travels, and nothing is recorded.
 
     `exporter` is used in place of OTLP's. Headers, certificates and compression are told by the standard variables
-    OTEL_EXPORTER_OTLP_*. An endpoint without a scheme, or with http, is spoken to without TLS.
+    OTEL_EXPORTER_OTLP_*. An endpoint without a scheme, or with http, is spoken to without TLS. Raises CannotExport.
     """
     global _path, _ratio
     _path, _ratio = None, sample_ratio
     if otlp_endpoint and exporter is None:
         plain = None if otlp_endpoint.startswith(("http://", "https://")) else True
-        exporter = OTLPSpanExporter(endpoint=otlp_endpoint, insecure=plain, timeout=EXPORT_TIMEOUT_S)
+        try:
+            exporter = OTLPSpanExporter(endpoint=otlp_endpoint, insecure=plain, timeout=EXPORT_TIMEOUT_S)
+        except Exception as error:  # each kind of mistake has its own
+            raise CannotExport(f"cannot export traces to {otlp_endpoint}: {error}; see OTEL_EXPORTER_OTLP_*") from error
     if exporter is not None:
         _path = SpanPath(exporter, otlp_endpoint or type(exporter).__name__, bounds)
     provider = TracerProvider(

@@ -5,9 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.common import rpc
+from services.common.telemetry.schema.asr_metrics import METRICS
 
 
 async def start(settings: Path, **environment: str) -> asyncio.subprocess.Process:
@@ -21,7 +23,8 @@ async def start(settings: Path, **environment: str) -> asyncio.subprocess.Proces
 async def test_it_serves_when_ready_and_leaves_when_told(nats_url: str, tmp_path: Path) -> None:
     address = f"127.0.0.1:{rpc.free_port()}"
     settings = tmp_path / "tandem.yaml"
-    settings.write_text(f"nats_url: {nats_url}\nasr:\n  address: {address}\n")
+    metrics = f"127.0.0.1:{rpc.free_port()}"
+    settings.write_text(f"nats_url: {nats_url}\nasr:\n  address: {address}\n  metrics_address: {metrics}\n")
     process = await start(settings)
     try:
         async with asyncio.timeout(60), rpc.connect(address) as channel:
@@ -30,6 +33,9 @@ async def test_it_serves_when_ready_and_leaves_when_told(nats_url: str, tmp_path
             answer = await health.Check(request, wait_for_ready=True)
             while answer.status != health_pb2.HealthCheckResponse.SERVING:
                 answer = await health.Check(request)
+            async with httpx.AsyncClient() as http:
+                page = (await http.get(f"http://{metrics}/metrics")).text
+        assert [one.name for one in METRICS if f"# TYPE {one.name} " not in page] == []
         process.terminate()
         async with asyncio.timeout(5):
             assert await process.wait() == 0

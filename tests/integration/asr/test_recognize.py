@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from evals.caller import ear
 from services.asr.replay import replay
@@ -116,10 +117,14 @@ async def test_a_pass_that_fails_gives_an_empty_final_and_a_span_in_error(
     await stream.until(lambda: bool(stream.finals))
     assert (stream.finals[0].text, stream.finals[0].confidence) == ("", 0.0)
     await asyncio.sleep(0.05)
-    span = next(one for one in spans.get_finished_spans() if one.attributes[names.CALL_ID] == gateway.call_id)
-    assert span.name == names.ASR_FINAL
+    mine = {one.name: one for one in spans.get_finished_spans() if one.attributes[names.CALL_ID] == gateway.call_id}
+    listen, span = mine[names.ASR_LISTEN], mine[names.ASR_FINAL]
+    assert format(listen.parent.span_id, "016x") == "b7ad6b7169203331"
+    assert listen.attributes[names.MESSAGING_DESTINATION] == "tandem.audio.{call_id}.replay"
+    assert listen.status.status_code is StatusCode.UNSET
     assert format(span.parent.span_id, "016x") == "00f067aa0ba902b7"
     assert span.status.description == "the model fell over"
+    assert span.attributes[names.ERROR_TYPE] == "RuntimeError"
     assert names.TURN_CALLER_TEXT not in span.attributes
 
 

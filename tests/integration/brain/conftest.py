@@ -27,7 +27,7 @@ from services.brain.script.provider import set_up
 from services.brain.surroundings import Surroundings
 from services.brain.turn_profile import PROFILES, Profiles, Situation, with_changes
 from services.common.bus import connect_control, open_bucket
-from services.common.rpc import RpcServer, connect, free_port
+from services.common.rpc import RpcServer, connect, free_port, trace_metadata
 from tandem.v1 import asr_pb2, brain_pb2, escalation_pb2, tts_pb2
 from tandem.v1.asr_pb2_grpc import RecognizerServicer, RecognizerStub, add_RecognizerServicer_to_server
 from tandem.v1.audio_pb2 import AudioFormat
@@ -48,9 +48,11 @@ class FakeAsr(RecognizerServicer):
     def __init__(self) -> None:
         self.responses: asyncio.Queue[asr_pb2.RecognizeResponse] = asyncio.Queue()
         self.requests: list[asr_pb2.RecognizeRequest] = []
+        self.traceparents: list[str] = []
         self.full = False  # takes no new call
 
     async def Recognize(self, requests: Any, context: Any) -> AsyncIterator[asr_pb2.RecognizeResponse]:
+        self.traceparents.append(dict(context.invocation_metadata()).get("traceparent", ""))
         if self.full:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
 
@@ -191,8 +193,11 @@ def openai_server() -> Iterator[OpenAiServer]:
 class Caller:
     """The gateway's end of one Converse stream; plays what it is told to at once, in virtual call time."""
 
-    def __init__(self, world: "World", call_id: str, begun_s_ago: float = 0.0) -> None:
+    def __init__(
+        self, world: "World", call_id: str, begun_s_ago: float = 0.0, traceparent: str = "", agent: str = "test"
+    ) -> None:
         self.world = world
+        self.traceparent = traceparent
         self.call_id = call_id
         self.call_time_us = 0
         self.commands: list[brain_pb2.CallCommand] = []
@@ -201,7 +206,7 @@ class Caller:
         self._events: asyncio.Queue[brain_pb2.CallEvent | None] = asyncio.Queue()
         facts = CallFacts(
             call_id=call_id,
-            agent="test",
+            agent=agent,
             caller_number="1001",
             audio=AudioFormat(sample_rate_hz=8000),
             answered_unix_us=time.time_ns() // 1000,
@@ -228,7 +233,7 @@ class Caller:
             yield event
 
     async def _run(self) -> None:
-        call = DialogueStub(self.world.channel).Converse(self._outgoing())
+        call = DialogueStub(self.world.channel).Converse(self._outgoing(), metadata=trace_metadata(self.traceparent))
         async for command in call:
             if command.WhichOneof("command") == "heartbeat":
                 continue
@@ -261,7 +266,9 @@ class Caller:
         asr.put_nowait(asr_pb2.RecognizeResponse(speech_started=asr_pb2.SpeechStarted(**times)))
         times["call_time_us"] = stopped
         asr.put_nowait(
-            asr_pb2.RecognizeResponse(speech_stopped=asr_pb2.SpeechStopped(**times, decided_after_us=200_000))
+            asr_pb2.RecognizeResponse(
+                speech_stopped=asr_pb2.SpeechStopped(**times, decided_after_us=round(ago_s * 1e6) - 100_000)
+            )
         )
         final = asr_pb2.FinalTranscript(
             utterance=utterance,
@@ -301,8 +308,8 @@ class World:
     journals: Any
     notices: list[Any]
 
-    def call(self, call_id: str, begun_s_ago: float = 0.0) -> Caller:
-        return Caller(self, call_id, begun_s_ago)
+    def call(self, call_id: str, *options: Any, **named: Any) -> Caller:
+        return Caller(self, call_id, *options, **named)
 
     async def journal(self, call_id: str) -> CallJournal:
         entry = await self.journals.get(call_id)

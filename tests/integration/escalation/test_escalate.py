@@ -11,6 +11,7 @@ import pytest
 
 from services.common.bus import connect_control, open_bucket
 from services.common.rpc import connect, free_port
+from services.common.telemetry.metrics import REGISTRY
 from services.escalation.app import serving
 from services.escalation.filing import BUCKET, TicketFiling
 from services.escalation.settings import EscalationSettings
@@ -134,6 +135,9 @@ async def test_trace_context_goes_on_to_gateway_and_ticket(stub: Any, gateway: A
         return bool(receiver_.requests)
 
     await eventually(posted)
+    assert REGISTRY.get_sample_value("tandem_escalation_transfers_total", {"result": "transferred"}) == 1
+    assert REGISTRY.get_sample_value("tandem_escalation_tickets_total", {"result": "delivered"}) == 1
+    assert REGISTRY.get_sample_value("tandem_escalation_transfers_running") == 0
     seen = [*gateway.traceparents.values(), receiver_.requests[0][2].get("traceparent", "")]
     assert set(gateway.traceparents) == {"Watch", "Refer", "HangUp"}
     assert {one.split("-")[1] for one in seen} == {"a" * 32}

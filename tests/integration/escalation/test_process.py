@@ -77,7 +77,10 @@ async def test_a_transfer_in_the_trace(nats_url: str, gateway: Any, receiver_: A
         ("", "brain", names.TURN),
         (names.TURN, "escalation", names.TRANSFER),
         (names.TRANSFER, "escalation", names.TICKET),
+        (names.TRANSFER, "escalation", names.TRANSFER_LEG),
     }
+    (leg,) = [span for span in spans if span.name == names.TRANSFER_LEG]
+    assert gateway.traceparents["Refer"].split("-")[2] == leg.span_id, "the gateway's sip.refer is a child of the leg"
     (hand_over,) = [span for span in spans if span.name == names.TRANSFER]
     assert hand_over.attributes == {
         names.CALL_ID: "c1",
@@ -88,6 +91,8 @@ async def test_a_transfer_in_the_trace(nats_url: str, gateway: Any, receiver_: A
         names.TRANSFER_PRESUMED: False,
         names.TICKET_ID: response.outcome.ticket_id,
         names.SIP_STATUS: 486,
+        names.RPC_SYSTEM: "grpc",
+        names.RPC_METHOD: "tandem.v1.Escalation/Escalate",
     }
     assert [event.name for event in hand_over.events] == ["ticket filed", "REFER accepted", "ringing"]
 

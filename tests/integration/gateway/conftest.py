@@ -129,9 +129,9 @@ class Telephone:
             f"m=audio {self.rtp_port} RTP/AVP {formats}\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
         )
 
-    async def invite(self, user: str, body: str | None = None) -> int:
+    async def invite(self, user: str, body: str | None = None, headers: str = "") -> int:
         """The final status; ACKed. On 200 RTP knows where to go."""
-        self.request("INVITE", user, self.offer() if body is None else body)
+        self.request("INVITE", user, self.offer() if body is None else body, headers)
         response = await asyncio.wait_for(self.responses.get(), 5)
         self.last_response = response
         to = re.search(r"^To:\s*(.*?)\s*$", response, re.M | re.I)

@@ -7,15 +7,10 @@ import sys
 
 import grpc
 import pytest
-from opentelemetry import trace as otel
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.common.rpc import connect
-from services.common.telemetry import names, trace
 from services.gateway.settings import TrunkSettings
-from tandem.v1 import brain_pb2, gateway_pb2
+from tandem.v1 import gateway_pb2
 from tandem.v1.gateway_pb2_grpc import CallControlStub
 
 
@@ -162,38 +157,6 @@ async def test_shutdown_says_goodbye(gateway, brain) -> None:
     await asyncio.wait_for(running.task, 2)
     assert asyncio.get_running_loop().time() - started < 2
     assert talk.of("hung_up")[0].hung_up.reason == "shutting down"
-
-
-async def test_one_trace(gateway, brain, speak, sounds) -> None:
-    if not isinstance(otel.get_tracer_provider(), TracerProvider):
-        trace.set_up("gateway", None)
-    exporter = InMemorySpanExporter()
-    otel.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
-    phone = await (await gateway()).telephone()
-    assert await phone.invite("front_desk") == 200
-    talk = await brain.conversation()
-    (setup,) = (span for span in exporter.get_finished_spans() if span.name == names.CALL_SETUP)
-    assert setup.parent is None
-    assert setup.attributes[names.CALL_ID] == talk.facts.call_id
-    assert setup.attributes[names.SIP_CALL_ID] == phone.call_id
-    assert (setup.attributes[names.CODEC], setup.attributes[names.AGENT]) == ("PCMU", "front_desk")
-    trace_id, span_id = format(setup.context.trace_id, "032x"), format(setup.context.span_id, "016x")
-    assert talk.metadata["traceparent"].split("-")[1:3] == [trace_id, span_id]
-    turn = f"00-{trace_id}-00000000000000aa-01"
-    await speak(talk.facts.call_id, 1, sounds.tone(440, 200))
-    talk.command(play=brain_pb2.Play(utterance_id=1, traceparent=turn))
-    await talk.wait_for("playout_finished")
-    await phone.bye()
-    await talk.wait_for("hung_up")
-    spans = {span.name: span for span in exporter.get_finished_spans()}
-    playout, hangup = spans[names.PLAYOUT], spans[names.CALL_HANGUP]
-    assert playout.parent.span_id == 0xAA
-    assert playout.context.trace_id == hangup.context.trace_id == setup.context.trace_id
-    assert (playout.attributes[names.PLAYOUT_PLAYED_MS], playout.attributes[names.PLAYOUT_END]) == (200, "completed")
-    assert (playout.end_time - playout.start_time) / 1e6 == pytest.approx(180, abs=50)
-    assert hangup.parent.span_id == setup.context.span_id
-    assert hangup.attributes[names.HANGUP_REASON] == "BYE"
-    assert hangup.attributes["rtp.packets_sent"] > 5
 
 
 def gateway_process(tmp_path, text: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,7 @@ from opentelemetry.trace import StatusCode
 from services.common.media.frame import END_OF_UTTERANCE
 from services.common.rpc import connect
 from services.common.telemetry import names
+from services.common.telemetry.metrics import REGISTRY
 from services.tts.app import serving
 from services.tts.loudness import speech_level
 from services.tts.settings import TtsSettings
@@ -168,7 +169,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr("services.tts.utterance.tracer", lambda: provider.get_tracer("test"))
+    monkeypatch.setattr("services.tts.utterancespan.tracer", lambda: provider.get_tracer("test"))
     return exporter
 
 
@@ -191,6 +192,32 @@ async def test_spans_hang_under_the_callers(brain: Any, spans: InMemorySpanExpor
         assert {names.TTS_QUEUE_MS, names.TTS_SYNTHESIS_MS, names.TTS_AUDIO_MS, names.TTS_FROM_CACHE} <= set(
             clause.attributes
         )
+
+
+async def test_what_is_cut_short_is_cancelled_and_all_is_counted(
+    settings: TtsSettings, open_brain: Any, spans: InMemorySpanExporter
+) -> None:
+    def count(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(f"tandem_tts_{name}", labels)
+
+    async with open_brain(settings.model_copy(update={"ahead_ms": 100})) as brain:
+        await brain.say("Good morning.")
+        await brain.say(GREETING, GREETING, cancel_after=20)
+        for _ in range(100):
+            if count("utterances_ended_total", engine="hibari", result="cancelled"):
+                break
+            await asyncio.sleep(0.02)
+        results = [
+            (one.attributes or {})[names.TTS_RESULT]
+            for one in spans.get_finished_spans()
+            if one.name == names.TTS_UTTERANCE
+        ]
+        assert results == ["finished", "cancelled"]
+        assert count("utterances_ended_total", engine="hibari", result="finished") == 1
+        assert count("utterances_ended_total", engine="hibari", result="cancelled") == 1
+        assert count("first_audio_seconds_count", engine="hibari") == 2
+        assert count("utterances") == 0
+    assert count("utterances") is None, "a service that is stopped tells nothing any more"
 
 
 async def test_a_clause_that_fails_is_skipped(

@@ -1,6 +1,7 @@
 """An early pass is told as a partial, serves as the final when only silence followed, and is dropped otherwise."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ class FakePass:
         self.promoted = True
         return True
 
-    async def outcome(self) -> Outcome:
-        return await asyncio.shield(self.came)
+    def then(self, tell: Callable[[Outcome], None]) -> None:
+        self.came.add_done_callback(lambda settled: tell(settled.result()))
 
 
 class FakePasses:
@@ -58,8 +59,13 @@ class Call:
     def __init__(self) -> None:
         self.passes = FakePasses()
         self.told: list[tuple[int, int]] = []
+        self.over: list[tuple[int, int]] = []
         passes: Any = self.passes
-        self.early = EarlyPasses(passes, lambda utterance, segment, _: self.told.append((utterance, segment.end_us)))
+        self.early = EarlyPasses(
+            passes,
+            lambda utterance, segment, _: self.told.append((utterance, segment.end_us)),
+            lambda utterance, segment, _: self.over.append((utterance, segment.end_us)),
+        )
 
     async def settle(self, number: int, outcome: Outcome = WORDS) -> None:
         self.passes.asked[number].came.set_result(outcome)
@@ -106,6 +112,7 @@ async def test_a_newer_pass_drops_the_one_before() -> None:
     await call.settle(0)
     await call.settle(1)
     assert call.told == [(1, 1_400_000)]
+    assert call.over == [(1, 1_000_000), (1, 1_400_000)]
 
 
 async def test_nothing_is_asked_of_busy_workers() -> None:

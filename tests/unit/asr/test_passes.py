@@ -89,6 +89,7 @@ async def test_the_most_urgent_first_and_a_head_start_that_becomes_the_final() -
         assert not (await one.outcome()).shed
     assert model.begun[:4] == [1, 6, 7, 4]
     assert later.promote()  # done: its outcome serves
+    assert [(await one.outcome()).kind for one in (final, later, lull)] == [Kind.FINAL, Kind.FINAL, Kind.HEAD_START]
     passes.close()
 
 
@@ -121,7 +122,12 @@ def named(name: str, language: str = "en") -> Callable[[Segment, str, str], Tran
 async def test_overload_takes_what_is_least_needed_first_and_finals_never() -> None:
     ladder = Ladder(Bounds(delays_s=(0.1, 0.2, 0.3), rise_s=0.0))
     passes = Passes(
-        named("large"), 1, Clock(), smaller=Smaller(named("small"), lambda language: language == "en"), ladder=ladder
+        named("large"),
+        1,
+        Clock(),
+        smaller=Smaller(named("small"), lambda language: language == "en", "tiny.en"),
+        ladder=ladder,
+        model="base",
     )
     assert passes.ask_early(Kind.PARTIAL, segment(1), "en") is not None
     ladder.observe(1.0, 0.0)
@@ -131,7 +137,9 @@ async def test_overload_takes_what_is_least_needed_first_and_finals_never() -> N
     ladder.observe(1.0, 0.0)
     assert ladder.step is Step.SMALLER_MODEL
     assert passes.ask_early(Kind.HEAD_START, segment(1), "en") is None
-    assert (await passes.ask(segment(1), "en").outcome()).transcript.text == "small"
+    made = await passes.ask(segment(1), "en").outcome()
+    assert (made.transcript.text, made.model, made.overload) == ("small", "tiny.en", 2)
+    assert (await passes.ask(segment(1), "de").outcome()).model == "base"
     assert (await passes.ask(segment(1), "de").outcome()).transcript.text == "large"
     ladder.observe(1.0, 0.0)
     assert not passes.admits

@@ -48,6 +48,14 @@ def test_the_fallback_stands_in_and_the_provider_comes_back() -> None:
     assert text() == "remote"
 
 
+def test_a_pass_that_the_fallback_did_tells_why() -> None:
+    remote = Remote(works=False)
+    guarded = Guarded("test", local, Clock())
+    assert str(guarded.run(remote, SEGMENT, "en", "").failure) == "down"
+    remote.works = True
+    assert guarded.run(remote, SEGMENT, "en", "").failure is None
+
+
 def test_failures_that_are_not_on_end_do_not_count() -> None:
     remote = Remote(works=True)
     guarded = Guarded("test", local, Clock())

@@ -40,8 +40,11 @@ class SickBucket:
 
 async def test_a_read_that_fails_behind_a_conflict_does_not_end_the_writing() -> None:
     bucket: Any = SickBucket()
-    writer = JournalWriter(bucket, CallJournal(facts=CallFacts(call_id="a"), owner_epoch=1), 0, lambda: None)
+    told: list[str] = []
+    journal = CallJournal(facts=CallFacts(call_id="a"), owner_epoch=1)
+    writer = JournalWriter(bucket, journal, 0, lambda: None, told.append)
     assert await writer.written(writer.save(), 1.0)
     await writer.close()
     assert bucket.revision > 1
+    assert told == ["repeated"] * 3 + ["done"] * 2
     await asyncio.sleep(0)

@@ -12,7 +12,17 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.gateway import call_media, incoming, live_call, originate, signalling, switchboard, takeover
+from services.gateway import (
+    blind_transfer,
+    call_media,
+    call_setup,
+    incoming,
+    live_call,
+    originate,
+    signalling,
+    switchboard,
+    takeover,
+)
 from tests.unit.gateway.office import Clock, Office, Ports
 
 
@@ -20,7 +30,7 @@ from tests.unit.gateway.office import Clock, Office, Ports
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    for module in (incoming, live_call, originate):
+    for module in (blind_transfer, call_setup, live_call):
         monkeypatch.setattr(module, "tracer", lambda: provider.get_tracer("test"))
     return exporter
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-from bench.mediaload.impairment import Impairment, Network
 from bench.mediaload.keypad import Keypad
+from evals.caller.impairment import Impairment, Network
 from services.common.media.frame import CONCEALED, DISCONTINUITY, AudioFrame
 from services.gateway.codecs.g711 import PCMU as MU_LAW
 from services.gateway.dtmf import Digit

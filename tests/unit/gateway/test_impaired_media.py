@@ -9,7 +9,7 @@ from math import pi, sqrt
 
 import pytest
 
-from bench.mediaload.impairment import Network
+from evals.caller.impairment import Network
 from services.common.media.frame import CONCEALED
 from services.gateway.emodel import G711, rate
 from services.gateway.rtp import RtpPacket

@@ -6,7 +6,7 @@ import pytest
 
 from services.common.telemetry import names
 from services.gateway.media import MediaSession
-from services.gateway.originate import failure_of
+from services.gateway.originate_failures import failure_of
 from services.gateway.sip.events import CallEnded, EndReason
 from services.gateway.sip.transport import Flow, Transport
 from tandem.v1 import gateway_pb2 as pb

@@ -130,6 +130,14 @@ TRUNK = "gateway:\n  trunks:\n  - name: a\n    allow: [192.0.2.0/24]\n"
             "    outbound: {caller: '1', destinations: ['sip:a@b']}\n    proxy: sip:a.example\n",
             "6: gateway.trunks.0.outbound.destinations.0: expected a number or a pattern such as +49*, not a URI",
         ),
+        (
+            "    trace_header: From\n",
+            "6: gateway.trunks.0.trace_header: expected Traceparent, or a header of your own such as X-Traceparent",
+        ),
+        (
+            "    trace_send: true\n",
+            "6: gateway.trunks.0.trace_send: is told in no header: set trace_header, such as Traceparent",
+        ),
         ("    ping_s: 10\n", "6: gateway.trunks.0.ping_s: pings go nowhere: set proxy, or register"),
         ("    refer: follow\n", "6: gateway.trunks.0.refer: to follow a REFER is to place a call: set outbound"),
         ("    proxy: sbc.example\n", "6: gateway.trunks.0.proxy: expected a SIP URI"),

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from services.common.service import StartRefused
-from services.common.settings import YamlFile
+from services.common.settings import SettingsInvalid, YamlFile
 from tandem import settings
 from tandem.plan import make_plan
 
@@ -45,6 +45,19 @@ def test_free_ports_are_all_different_and_the_services_find_each_other():
     for service in ("asr", "tts", "escalation"):
         assert written["brain"][f"{service}_address"] == written[service]["address"]
     assert written["nats_url"] == made.nats_url
+
+
+def test_jaegers_queries_are_answered_where_they_are_wished_and_only_from_the_embedded_store():
+    assert plan().trace_queries is None
+    made = plan(trace_queries=True)
+    assert made.trace_queries == "127.0.0.1:16686"
+    assert "127.0.0.1:16686" in [one.address for one in made.listeners if one.setting == "up.traces_address"]
+    assert plan("up: {traces_address: '[::1]:9000'}", trace_queries=True).trace_queries == "[::1]:9000"
+    assert plan("up: {traces_address: null}", trace_queries=True).trace_queries is None
+    assert plan("otlp_endpoint: http://collector:4317", trace_queries=True).trace_queries is None
+    assert plan(trace_queries=True, free_ports=True).trace_queries != "127.0.0.1:16686"
+    with pytest.raises(SettingsInvalid, match=r"expected host:port, as 127\.0\.0\.1:16686, not '16686'"):
+        plan("up: {traces_address: '16686'}")
 
 
 def test_a_service_that_listens_everywhere_is_found_on_loopback():

@@ -1,6 +1,8 @@
 """The trace store keeps what came, once, within its bounds."""
 
+import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,11 @@ import pytest
 from services.common.telemetry import names
 from services.common.telemetry.store import (
     DATABASE_NAME,
+    PRUNE_STEP_SPANS,
+    WAL_BYTES,
     Span,
     SpanEvent,
+    SpanLink,
     StoreUnreadable,
     TraceReader,
     TraceStore,
@@ -53,6 +58,9 @@ def test_what_went_in_comes_out(tmp_path: Path) -> None:
         "no route",
         {names.CALL_ID: "c1", "n": 1, "f": 0.5, "yes": True, "list": ["ä", 2]},
         (SpanEvent("exception", NOW_NS + 1, {"exception.message": "no route"}),),
+        (SpanLink("d" * 32, "e" * 16, {"why": "follows"}), SpanLink("d" * 32, "f" * 16)),
+        "server",
+        {"service.instance.id": "gateway-0"},
     )
     assert store.add([one], NOW_S) == 1
     with TraceReader(tmp_path / "t.db") as reader:
@@ -138,10 +146,105 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     sql = sqlite3.connect(tmp_path / "t.db")
     sql.execute("PRAGMA user_version=7")
     sql.close()
-    with pytest.raises(StoreUnreadable, match="is of schema 7; this build writes 1"):
+    with pytest.raises(StoreUnreadable, match="is of schema 7; this build writes 2"):
         TraceStore(tmp_path / "t.db")
-    with pytest.raises(StoreUnreadable, match="is of schema 7; this build reads 1"):
+    with pytest.raises(StoreUnreadable, match="is of schema 7; this build reads 2"):
         TraceReader(tmp_path / "t.db")
+
+
+SCHEMA_1 = """
+CREATE TABLE spans (trace_id TEXT NOT NULL, span_id TEXT NOT NULL, parent_id TEXT NOT NULL, service TEXT NOT NULL,
+    name TEXT NOT NULL, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, status TEXT NOT NULL,
+    status_message TEXT NOT NULL, attributes TEXT NOT NULL, events TEXT NOT NULL, call_id TEXT,
+    PRIMARY KEY (trace_id, span_id)) WITHOUT ROWID;
+CREATE INDEX spans_by_call ON spans (call_id) WHERE call_id IS NOT NULL;
+CREATE TABLE traces (trace_id TEXT PRIMARY KEY, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+    spans INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX traces_by_start ON traces (first_ns);
+CREATE INDEX traces_by_end ON traces (last_ns);
+CREATE TRIGGER count_span AFTER INSERT ON spans BEGIN
+    INSERT INTO traces VALUES (new.trace_id, new.start_ns, new.end_ns, 1) ON CONFLICT (trace_id) DO NOTHING; END;
+PRAGMA user_version=1;
+"""
+
+
+def test_a_store_of_schema_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    sql = sqlite3.connect(tmp_path / "t.db")
+    sql.executescript(SCHEMA_1)
+    spans = [*call(1, "c1"), *call(2, "c2", age_s=5)]
+    failed = Span("1" * 32, "9" * 16, "", "tts", "x", NOW_NS, NOW_NS + 1, "error", "no", {}, (SpanEvent("e", NOW_NS),))
+    for one in [*spans, failed]:
+        events = json.dumps([{"name": each.name, "time_ns": each.time_ns, "attributes": {}} for each in one.events])
+        told = (one.service, one.name, one.start_ns, one.end_ns, one.status, one.status_message)
+        row = (one.trace_id, one.span_id, one.parent_id, *told, json.dumps(one.attributes), events, None)
+        sql.execute("INSERT INTO spans VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row)
+    sql.commit()
+    sql.close()
+    with pytest.raises(StoreUnreadable, match="is of schema 1; this build reads 2: start `tandem up` once"):
+        TraceReader(tmp_path / "t.db")
+    store = TraceStore(tmp_path / "t.db")
+    assert store.migrated == 7
+    with TraceReader(tmp_path / "t.db") as reader:
+        assert [one.call_id for one in reader.recent_calls()] == ["c1", "c2"]
+        assert reader.trace_of_call("c2") == sorted(spans[3:], key=lambda one: one.start_ns)
+        assert reader.trace("1" * 32) == [failed]
+    assert TraceStore(tmp_path / "t.db").migrated == 0
+
+
+def test_a_file_that_cannot_be_migrated_is_left_as_it_is(tmp_path: Path) -> None:
+    sql = sqlite3.connect(tmp_path / "t.db")
+    sql.executescript("CREATE TABLE other (x); PRAGMA user_version=1;")
+    sql.close()
+    with pytest.raises(StoreUnreadable, match="cannot write traces to"):
+        TraceStore(tmp_path / "t.db")
+    sql = sqlite3.connect(tmp_path / "t.db")
+    assert [name for (name,) in sql.execute("SELECT name FROM sqlite_master")] == ["other"]
+
+
+def test_the_size_is_bounded(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path / "t.db", max_spans=10_000, max_bytes=400_000)
+    for number in range(100):
+        text = {"text": "x" * 5_000}
+        big = [replace(one, attributes=one.attributes | text) for one in call(number + 1, f"c{number}")]
+        store.add(big, NOW_S + number)
+        store.prune(NOW_S)
+    with TraceReader(tmp_path / "t.db") as reader:
+        recent = reader.recent_calls(limit=1000)
+    assert 5 <= len(recent) <= 30
+    assert (tmp_path / "t.db").stat().st_size < 800_000
+
+
+def test_the_log_beside_the_file_is_bounded_while_others_read(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path / "t.db")
+    for number in range(300):
+        with TraceReader(tmp_path / "t.db") as reader:
+            reader.recent_calls()
+            store.add([replace(one, attributes={"text": "x" * 4_000}) for one in call(number + 1, "c")], NOW_S)
+    assert (tmp_path / "t.db-wal").stat().st_size < 2 * WAL_BYTES
+
+
+def test_a_step_of_pruning_is_small_and_steps_end(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path / "t.db", max_age_s=60)
+    for number in range(20):
+        old = [span(number + 1, one, "x", 1000 - number) for one in range(1, 1001)]
+        store.add(old, NOW_S - 1000)
+    gone = [store.prune(NOW_S) for _ in range(6)]
+    assert sum(gone) == 20_000
+    assert max(gone) < PRUNE_STEP_SPANS + 1000
+    assert gone[-1] == 0
+    with TraceReader(tmp_path / "t.db") as reader:
+        assert reader.services() == []
+
+
+def test_a_batch_that_fails_leaves_nothing_and_the_next_one_is_kept(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path / "t.db")
+    bad = replace(span(1, 2, "y"), attributes={"x": object()})  # type: ignore[dict-item]
+    with pytest.raises(TypeError):
+        store.add([span(1, 1, "new name"), bad], NOW_S)
+    store.add([span(2, 1, "new name")], NOW_S)
+    with TraceReader(tmp_path / "t.db") as reader:
+        assert reader.trace(f"{1:032x}") == []
+        assert [one.name for one in reader.trace(f"{2:032x}")] == ["new name"]
 
 
 @pytest.mark.parametrize(

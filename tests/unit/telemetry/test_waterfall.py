@@ -1,12 +1,14 @@
 """The drawing of a trace, as golden text: what an engineer reads at 3 a.m. must not shift unnoticed."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from services.common.telemetry import names
-from services.common.telemetry.store import Span, SpanEvent
+from services.common.telemetry.storedspan import Span, SpanEvent, SpanLink
 from tandem.waterfall import draw, sections_of
 
 START_NS = 1_793_806_212_000_000_000
@@ -117,10 +119,10 @@ tts        ├ tts.utterance           2740      260                █▌      
 tts        │ └ tts.clause            2745       15                ▌
 gateway    └ rtp.playout             2812     2188                ▐███████████
 
-escalation at 9.10 s                                0                 10000 ms
-escalation escalation                 0.0    10000  ██████████████████████████  ← call.setup  result=returned
+transfer at 9.10 s                                  0                 10000 ms
+escalation transfer                   0.0    10000  ██████████████████████████  ← call.setup  result=returned
                                                                                 ringing@1200
-escalation └ escalation.ticket        5.0       35  ▌
+escalation └ transfer.ticket          5.0       35  ▌
 
 asr.final at 21.00 s                                0                   300 ms
 asr        asr.final                  0.0      300  ██████████████████████████  ⚠ parent 00000000 missing
@@ -190,6 +192,18 @@ def test_errors_are_red_and_orphans_marked() -> None:
     (why,) = [line for line in lines if "connection refused" in line.plain]
     assert why.style == "red"
     assert sum("⚠ parent 00000000 missing" in line.plain for line in lines) == 1
+
+
+def test_links_are_shown_by_the_name_of_what_they_lead_to() -> None:
+    turn = CALL[2]
+    links = (SpanLink(TRACE, turn.span_id), SpanLink("cd" * 16, "ef" * 8))
+    following = replace(span(20, 1, "brain", names.TURN, 9500, 9900, {names.TURN_INDEX: 2}), links=links)
+    assert "⇠ turn 1  ⇠ cdcdcdcd/efefefef" in text([*CALL, following], 160)
+
+
+def test_an_error_without_words_shows_its_type() -> None:
+    failed = span(1, 0, "gateway", names.CALL_RECOVERY, 0, 9, {names.ERROR_TYPE: "no_brain"}, "error")
+    assert "✗ no_brain" in text([failed], 120)
 
 
 def test_two_traces_of_one_call_are_called_a_defect() -> None:

@@ -11,10 +11,12 @@ from opentelemetry.context import Context
 
 from services.tts.alignment import AlignedWord
 from services.tts.lexicon import Lexicon
+from services.tts.metrics import TtsMetrics
 from services.tts.rendering import ClauseAudio
 from services.tts.settings import TtsSettings
 from services.tts.studio import Take, Wish
 from services.tts.utterance import Utterance
+from services.tts.utterancespan import UtteranceSpan
 from tandem.v1.tts_pb2 import SynthesizeResponse, SynthesizeStart
 
 RATE_HZ = 8000
@@ -66,14 +68,15 @@ def utterance(
     async def send(response: SynthesizeResponse) -> None:
         answers.append(response)
 
+    call = SynthesizeStart(call_id="call", utterance_id=1, sample_rate_hz=RATE_HZ, **start)
     return Utterance(
-        SynthesizeStart(call_id="call", utterance_id=1, sample_rate_hz=RATE_HZ, **start),
+        call,
         "heart",
         studio,  # type: ignore[arg-type]
         frames,  # type: ignore[arg-type]
         send,
         TtsSettings(phrase_cache=None),
-        Context(),
+        UtteranceSpan(call, Context(), "fake", TtsMetrics("fake")),
         lexicon or Lexicon(),
     )
 

@@ -16,10 +16,7 @@ _PASS = (
     n.ASR_AUDIO_MS,
     n.ASR_WORDS,
     n.ASR_MODEL,
-    n.ASR_REUSED,
-    n.ASR_HEAD_START,
     n.ASR_OVERLOAD,
-    n.TURN_CALLER_TEXT,
 )
 _CALL = (n.SIP_CALL_ID, n.SIP_STATUS, n.SIP_METHOD, n.SIP_DIRECTION, n.TRUNK, n.AGENT, n.CODEC)
 _SETUP = (
@@ -64,8 +61,16 @@ _TOKENS = (n.MODEL_INPUT_TOKENS, n.MODEL_CACHED_TOKENS, n.MODEL_OUTPUT_TOKENS, n
 ON: Final[dict[str, tuple[str, ...]]] = {
     n.CALL_SETUP: (*_CALL, *_SETUP),
     n.CALL_RECOVERY: (n.RECOVERY_RESULT, n.RECOVERY_WHY),
-    n.CALL_HANGUP: (*_CALL, n.HANGUP_REASON, n.HANGUP_BY_CALLER, n.CALL_MS, n.TRANSFER_RESULT, *_QUALITY),
-    n.CONVERSATION: (n.AGENT, n.CONVERSATION_TAKE_OVER, n.CONVERSATION_EPOCH, *_RPC),
+    n.CALL_HANGUP: (
+        n.SIP_CALL_ID,
+        n.TRUNK,
+        n.CODEC,
+        n.HANGUP_REASON,
+        n.HANGUP_BY_CALLER,
+        n.CALL_MS,
+        *_QUALITY,
+    ),
+    n.CONVERSATION: (n.AGENT, n.CONVERSATION_TAKE_OVER, n.CONVERSATION_EPOCH),
     n.TURN: (
         n.AGENT,
         n.TURN_INDEX,
@@ -106,12 +111,11 @@ ON: Final[dict[str, tuple[str, ...]]] = {
         n.TOOL_SHORTENED,
         n.HTTP_METHOD,
         n.HTTP_STATUS,
-        *_RPC,
     ),
     n.ASR_LISTEN: (n.ASR_FROM_MS, n.ASR_REPLAYED_FRAMES, *_RPC, *_NATS),
     n.ASR_REPLAY: (n.ASR_FROM_MS, n.ASR_REPLAYED_FRAMES, *_NATS),
-    n.ASR_FINAL: _PASS,
-    n.ASR_PARTIAL: _PASS,
+    n.ASR_FINAL: (*_PASS, n.ASR_REUSED, n.TURN_CALLER_TEXT),
+    n.ASR_PARTIAL: (*_PASS, n.ASR_HEAD_START),
     n.TTS_UTTERANCE: (
         n.TTS_UTTERANCE_ID,
         n.TTS_ENGINE,
@@ -146,7 +150,6 @@ ON: Final[dict[str, tuple[str, ...]]] = {
         n.TRANSFER_PRESUMED,
         n.SIP_STATUS,
         n.TICKET_ID,
-        n.TICKET_DELIVERED,
         *_RPC,
     ),
     n.TRANSFER_LEG: (
@@ -166,8 +169,6 @@ ON: Final[dict[str, tuple[str, ...]]] = {
         n.TRUNK,
         n.TRANSFER_DESTINATION,
         n.TRANSFER_RESULT,
-        n.TRANSFER_REASON,
-        n.TRANSFER_PRESUMED,
     ),
 }
 """By the span's name."""

@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry
 
 from services.brain.breaker import Breaker, State
@@ -277,7 +278,10 @@ async def test_a_span_tells_of_the_call_and_of_nobody(monkeypatch: pytest.Monkey
     await guarded(Scripted(BOOK, ILL, taken)).call({"name": "Maria"}, "k")
     (span,) = exporter.get_finished_spans()
     assert span.name == "execute_tool book"
+    assert span.status.status_code is StatusCode.UNSET, "a refusal is an answer"
+    assert [event.name for event in span.events] == ["attempt", "attempt"]
     assert span.attributes == {
+        "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": "book",
         "voice.tool.side_effect": True,
         "voice.tool.ok": False,
@@ -286,6 +290,22 @@ async def test_a_span_tells_of_the_call_and_of_nobody(monkeypatch: pytest.Monkey
         "voice.tool.error": "slot_taken",
         "http.response.status_code": 409,
     }
+
+
+async def test_a_tool_that_breaks_is_an_error_on_its_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Raises(Scripted):
+        async def attempt(self, arguments: dict[str, Any], idempotency_key: str, deadline_s: float) -> ToolResult:
+            raise ValueError("Maria, born 1980")
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "tracer", lambda: provider.get_tracer("test"))
+    await guarded(Raises(LOOK)).call(JO)
+    (span,) = exporter.get_finished_spans()
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "failed")
+    assert [event.name for event in span.events] == ["attempt", "exception"]
+    assert dict(span.events[1].attributes or {}) == {"exception.type": "ValueError"}, "no word of what was said"
 
 
 async def test_metrics() -> None:

@@ -43,11 +43,11 @@ def test_rung_answered_and_hung_up_on(line: Line, sdp_answer: bytes, sdp_offer: 
     assert invite.headers.get("User-to-User") == "00"
     assert invite.body == sdp_offer
     callee.respond(100)
-    assert line.events == []
     callee.respond(180)
     callee.respond(183, sdp=sdp_answer)
     callee.respond(200, sdp=sdp_answer)
     assert line.events == [
+        Progress(callee.call, 100, "Trying", None),
         Progress(callee.call, 180, "Ringing", None),
         Progress(callee.call, 183, "Session Progress", sdp_answer),
         CallAnswered(callee.call, sdp_answer),

@@ -1,0 +1,1 @@
+"""How Tandem is deployed and watched."""
