@@ -22,7 +22,6 @@ from services.common.telemetry.schema.metric import Metric
 from services.common.telemetry.trace import exemplar
 from services.gateway.emodel import IMPAIRMENTS
 from services.gateway.end_reasons import reason_of
-from services.gateway.families import family
 from services.gateway.signalling_metrics import SignallingMetrics
 from services.gateway.sip.events import CallEnded
 from tandem.v1.call_pb2 import CallDirection
@@ -188,11 +187,11 @@ class GatewayMetrics(Collector):
         living = {(trunk, direction): 0 for trunk in self._trunks for direction in DIRECTIONS}
         for live in self._board.calls.values():
             living[live.trunk.name, _direction(live)] += 1
-        yield family(m.CALLS, living.items())
+        yield m.CALLS.filled(living.items())
         admission = self._board.admission
-        yield family(m.CALLS_LIMIT, [((), admission.max_calls)])
-        yield family(m.DRAINING, [((), admission.draining)])
-        yield family(m.CALLS_ENDED, self._ended.items())
+        yield m.CALLS_LIMIT.filled([((), admission.max_calls)])
+        yield m.DRAINING.filled([((), admission.draining)])
+        yield m.CALLS_ENDED.filled(self._ended.items())
 
     def _packets(self) -> Iterator[Family]:
         totals = {trunk: list(counted) for trunk, counted in self._counted.items()}
@@ -205,9 +204,9 @@ class GatewayMetrics(Collector):
                 labels = (trunk, reason) if reason else (trunk,)
                 samples.setdefault(metric, []).append((labels, total[place]))
         for metric, of_metric in samples.items():
-            yield family(metric, of_metric)
+            yield metric.filled(of_metric)
         for metric, by_trunk in self._final.items():
-            yield family(metric, (((trunk,), count) for trunk, count in by_trunk.items()))
+            yield metric.filled((((trunk,), count) for trunk, count in by_trunk.items()))
 
 
 def _direction(live: LiveCall) -> str:
@@ -229,19 +228,19 @@ def _clock(schedules: list[TickSchedule]) -> Iterator[Family]:
     assert isinstance(lateness, HistogramMetricFamily)
     lateness.add_metric((), [*buckets, ("+Inf", count)], total_ms / 1000)
     yield lateness
-    yield family(m.TICK_LATENESS_MAX, [((), max(one.worst_us for one in schedules) / 1e6)])
-    yield family(m.TICKS_LATE, [((), sum(one.late_ticks for one in schedules))])
-    yield family(m.SLOTS_MISSED, [((), sum(one.missed_slots for one in schedules))])
+    yield m.TICK_LATENESS_MAX.filled([((), max(one.worst_us for one in schedules) / 1e6)])
+    yield m.TICKS_LATE.filled([((), sum(one.late_ticks for one in schedules))])
+    yield m.SLOTS_MISSED.filled([((), sum(one.missed_slots for one in schedules))])
 
 
 def _recordings(recorder: Recorder) -> Iterator[Family]:
     counts = recorder.counts
     # The thread may put a reason in meanwhile.
     failed = dict.fromkeys(FAILURES, 0) | dict(counts.failed)
-    yield family(m.RECORDINGS_BEGUN, [((), counts.begun)])
-    yield family(m.RECORDINGS_COMPLETE, [((), counts.complete)])
-    yield family(m.RECORDINGS_FAILED, (((reason,), count) for reason, count in failed.items()))
-    yield family(m.RECORDINGS_ERASED, [(("too_old",), counts.swept.too_old), (("too_much",), counts.swept.too_much)])
-    yield family(m.RECORDINGS_NOT_ERASED, [((), counts.swept.failed)])
-    yield family(m.RECORDING_BYTES, [((), counts.bytes_written)])
-    yield family(m.RECORDING_BACKLOG, [((), recorder.backlog)])
+    yield m.RECORDINGS_BEGUN.filled([((), counts.begun)])
+    yield m.RECORDINGS_COMPLETE.filled([((), counts.complete)])
+    yield m.RECORDINGS_FAILED.filled((((reason,), count) for reason, count in failed.items()))
+    yield m.RECORDINGS_ERASED.filled([(("too_old",), counts.swept.too_old), (("too_much",), counts.swept.too_much)])
+    yield m.RECORDINGS_NOT_ERASED.filled([((), counts.swept.failed)])
+    yield m.RECORDING_BYTES.filled([((), counts.bytes_written)])
+    yield m.RECORDING_BACKLOG.filled([((), recorder.backlog)])

@@ -12,7 +12,6 @@ from services.common.telemetry.schema import gateway_metrics as m
 from services.common.telemetry.trace import exemplar
 from services.gateway.call_observer import LEASE_ACTIONS, CallObserver, LeaseAction
 from services.gateway.call_setup import CallSetup
-from services.gateway.families import family
 from services.gateway.sip.keepalive import Reachability
 
 if TYPE_CHECKING:
@@ -51,13 +50,13 @@ class SignallingMetrics:
         self._lease[trunk, action] += 1
 
     def collect(self) -> Iterator[Family]:
-        yield family(m.SIP_RESPONSES, self._board.signalling.responses.counts.items())
-        yield family(m.CALLS_REFUSED, self._board.refusals.counts.items())
+        yield m.SIP_RESPONSES.filled(self._board.signalling.responses.counts.items())
+        yield m.CALLS_REFUSED.filled(self._board.refusals.counts.items())
         yield from self._setup.collect()
         yield from self._first_audio.collect()
-        yield family(m.TRUNK_UP, self._up())
-        yield family(m.TRUNK_CALLS_LIMIT, (((trunk,), limit) for trunk, limit in self._limits.items()))
-        yield family(m.LEASE_ACTIONS, self._lease.items())
+        yield m.TRUNK_UP.filled(self._up())
+        yield m.TRUNK_CALLS_LIMIT.filled((((trunk,), limit) for trunk, limit in self._limits.items()))
+        yield m.LEASE_ACTIONS.filled(self._lease.items())
 
     def _up(self) -> Iterator[tuple[tuple[str], float]]:
         """What nobody knows is not told: a trunk that is neither pinged nor registered with, before its first call."""
