@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from evals.incidents.planted import Incident
+from evals.incidents.twins import with_twins
 from services.common.settings import YamlFile
 from tandem import settings as stack_settings
 from tandem.businessapi import go_wrong
 from tandem.caller import CallerFailed, Ring, ring
-from tandem.plan import REPOSITORY
+from tandem.plan import REPOSITORY, make_plan
 from tandem.stack import Stack
 
 SCRIPTS = REPOSITORY / "evals" / "scripts"
@@ -39,7 +40,8 @@ async def run(incident: Incident, state: Path, say: Callable[[str], None]) -> Ru
     """Raises what Stack.start raises. The stack is gone when it returns; `state` is kept."""
     text = "up: {business_api_faults: true}\n" if incident.business_api_ms else ""
     given = stack_settings.check(YamlFile(Path(incident.name), text))
-    stack = Stack.on_free_ports(state, given, overrides=incident.overrides, say=say)
+    plan = make_plan(given, state, free_ports=True, overrides=incident.overrides)
+    stack = Stack(with_twins(plan, incident.kills), say)
     say("starting …")
     async with stack:
         watching = asyncio.create_task(stack.watch())
@@ -73,7 +75,7 @@ async def _one(stack: Stack, incident: Incident, script: str, at: int) -> str:
 
 
 async def _kill(stack: Stack, incident: Incident, rung: Rung, say: Callable[[str], None]) -> None:
-    """One service after the other; the stack starts it again."""
+    """One process after the other; the stack starts it again, and its calls go to its twin meanwhile."""
     await asyncio.sleep(KILL_AFTER_S)
     for service in incident.kills:
         say(f"killing {service}")

@@ -170,7 +170,7 @@ class Listening:
             self._log.warning("replay_failed", error=str(error))
             whole, failure = False, error
         self._replaying = None
-        missing = self._intake.behind
+        missing = self._intake.gap
         self._hear(self._intake.replay_over())
         if missing or not whole:
             self._log.info("replay_incomplete", from_sequence=from_sequence, next_sequence=self._intake.next_sequence)

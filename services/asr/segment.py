@@ -30,6 +30,11 @@ class Intake:
         """Frames wait for one that is missing: ask for a replay from next_sequence."""
         return bool(self._held)
 
+    @property
+    def gap(self) -> bool:
+        """The next frame is missing, and not merely kept back."""
+        return bool(self._held) and self.next_sequence not in self._held
+
     def hold(self, frame: AudioFrame) -> None:
         """Keeps a live frame back while a replay runs."""
         if frame.sequence >= self.next_sequence and len(self._held) < MOST_FRAMES_HELD:

@@ -22,7 +22,7 @@ from services.brain.history import History, Message
 from services.brain.incoming import Incoming
 from services.brain.journal import JournalWriter
 from services.brain.models import Models
-from services.brain.opening import Opening, call_of
+from services.brain.opening import Opening
 from services.brain.patience import Answer, Patience, profiles_of
 from services.brain.question import expected_answer
 from services.brain.reply import Reply
@@ -97,7 +97,7 @@ class Conversation:
         self.tools = tools
         self.facts = facts
         self.opening = opening
-        traceparent = opening.parent
+        traceparent = opening.call
         self.send = send
         self._clock = CallClock()
         self._clock.observe(call_time_us, asyncio.get_running_loop().time())
@@ -159,10 +159,8 @@ class Conversation:
         journal.agent_version = self.agent.version
         self.voice.epoch = journal.owner_epoch
         if found is not None:
-            root = context_from_traceparent(call_of(journal, self.opening.parent))
-            self.log.taken_over(root, self.opening.recovery())
-        journal.traceparent = call_of(journal, self.opening.parent)
-        journal.trace_id = journal.traceparent.split("-")[1] if journal.traceparent else ""
+            self.log.taken_over(self.opening.recovery())
+        journal.trace_id = self.opening.call.split("-")[1] if self.opening.call else ""
         self.opening.owned(journal, taken_over=found is not None)
         told = self.around.watch.metrics.journal_write
         self.journal = JournalWriter(self.around.journals, journal, revision, self._over.set, told)

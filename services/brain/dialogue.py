@@ -12,7 +12,7 @@ from services.brain.conversation import Conversation
 from services.brain.journal import read_journal
 from services.brain.opening import Opening
 from services.brain.surroundings import Surroundings
-from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort, caller_traceparent
+from services.common.rpc import CALL_TRACEPARENT, HEARTBEAT_S, SILENCE_MEANS_DEAD_S, abort, caller_traceparent
 from services.common.telemetry.log import bind_call, logger
 from tandem.v1.brain_pb2 import CallCommand, CallEvent, Heartbeat
 from tandem.v1.brain_pb2_grpc import DialogueServicer
@@ -36,7 +36,7 @@ class Dialogue(DialogueServicer):
         """Raises (as gRPC status) BAD_REQUEST without Started, AGENT_INVALID for an agent this brain does not have."""
         started = await self._started(request_iterator, context)
         facts = started.started.facts
-        opening = Opening(facts, caller_traceparent(context))
+        opening = Opening(facts, caller_traceparent(context), caller_traceparent(context, CALL_TRACEPARENT))
         if self._agents.get(facts.agent) is None:
             self._around.watch.metrics.refused()
             opening.failed("no such agent")

@@ -11,8 +11,10 @@ class Opening:
     """Ends once: by `listening`, `failed` or `close`. `traceparent` is what came with the call: call.setup's, or
     call.recovery's after a take-over."""
 
-    def __init__(self, facts: CallFacts, traceparent: str = "") -> None:
+    def __init__(self, facts: CallFacts, traceparent: str = "", call: str = "") -> None:
+        """`call`: of call.setup, below which the turns stand, where that is another than `traceparent`."""
         self.parent = traceparent
+        self.call = call or traceparent
         self.span: Span = trace.tracer().start_span(
             names.CONVERSATION,
             context=trace.context_from_traceparent(traceparent),
@@ -30,9 +32,9 @@ class Opening:
         self.span.set_attribute(names.CONVERSATION_TAKE_OVER, taken_over)
         self.span.set_attribute(names.CONVERSATION_EPOCH, journal.owner_epoch)
 
-    def recovery(self) -> SpanContext:
+    def recovery(self) -> SpanContext | None:
         """What the first turn after a take-over links to."""
-        return span_of(self.parent)
+        return span_of(self.parent) if self.parent != self.call else None
 
     def listening(self) -> None:
         """The recogniser has taken the call."""
@@ -49,9 +51,3 @@ class Opening:
         if not self._over:
             self._over = True
             self.span.end()
-
-
-def call_of(journal: CallJournal, traceparent: str) -> str:
-    """Traceparent of call.setup, as the brain before put it down; else what came with the call."""
-    same = journal.traceparent.split("-")[1:2] == traceparent.split("-")[1:2]
-    return journal.traceparent if journal.traceparent and same else traceparent

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanContext, get_current_span
+from opentelemetry.trace import Span, SpanContext
 
 from services.brain import turn_spans
 from services.brain.caller_speech import CallerSpeech
@@ -65,11 +65,9 @@ class TurnLog:
         """A take-over: turns of which nothing was heard have a number too, but are not in the journal."""
         self._next_index = max((turn.index + 1 for turn in turns), default=0)
 
-    def taken_over(self, call: Context, recovery: SpanContext) -> None:
-        """Another brain had the call, whose turns were children of `call`: so are ours, and the first one links to
-        `recovery`."""
-        self._spans.root = call
-        if recovery.span_id != get_current_span(call).get_span_context().span_id:
+    def taken_over(self, recovery: SpanContext | None) -> None:
+        """Another brain had the call: the first turn links to `recovery`."""
+        if recovery is not None:
             self._follows.append(recovery)
         self._taken_over = True
 

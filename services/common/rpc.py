@@ -22,6 +22,8 @@ from tandem.v1.call_pb2 import ErrorReason
 HEARTBEAT_S = 0.5
 # Four heartbeats: a garbage collection or a busy core must not look like a death.
 SILENCE_MEANS_DEAD_S = 2.0
+# Of Converse after a brain was lost: `traceparent` is call.recovery's then, and this one call.setup's.
+CALL_TRACEPARENT = "call-traceparent"
 
 
 class AddressTaken(OSError):
@@ -93,10 +95,10 @@ def caller_context(context: "grpc.aio.ServicerContext[Any, Any]") -> Context:
     return context_from_traceparent(caller_traceparent(context))
 
 
-def caller_traceparent(context: "grpc.aio.ServicerContext[Any, Any]") -> str:
-    """The W3C traceparent that came with an RPC; empty when none came."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "traceparent" and isinstance(value, str):
+def caller_traceparent(context: "grpc.aio.ServicerContext[Any, Any]", key: str = "traceparent") -> str:
+    """The W3C traceparent that came with an RPC, or under another key; empty when none came."""
+    for given, value in context.invocation_metadata() or ():
+        if given == key and isinstance(value, str):
             return value
     return ""
 

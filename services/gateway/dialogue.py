@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from services.common.rpc import HEARTBEAT_S, SILENCE_MEANS_DEAD_S, trace_metadata
+from services.common.rpc import CALL_TRACEPARENT, HEARTBEAT_S, SILENCE_MEANS_DEAD_S, trace_metadata
 from services.common.telemetry.log import logger
 from services.gateway.recovery import Recovery
 from tandem.v1 import brain_pb2 as pb
@@ -16,8 +16,6 @@ from tandem.v1.call_pb2 import CallFacts
 if TYPE_CHECKING:
     from tandem.v1.brain_pb2_grpc import DialogueAsyncStub
 
-CALL_TRACEPARENT = "call-traceparent"
-"""Metadata of Converse where `traceparent` is not that of the call itself: the W3C traceparent of `call.setup`."""
 REOPEN_WITHIN_S = 1.0
 # Time for the brain to take the last event and close its journal.
 _FAREWELL_S = 0.5

@@ -442,7 +442,6 @@ class CallJournal(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     MESSAGES_JSON_FIELD_NUMBER: _builtins.int
     FLOW_JSON_FIELD_NUMBER: _builtins.int
-    TRACEPARENT_FIELD_NUMBER: _builtins.int
     agent_version: _builtins.str
     owner_epoch: _builtins.int
     """Raised by each brain that takes the call over; a write with an older epoch is refused."""
@@ -454,8 +453,6 @@ class CallJournal(_message.Message):
     """Chat messages as the model sees them, JSON, so that another brain can go on."""
     flow_json: _builtins.str
     """The flow that the caller is in, as its own state; empty outside of flows."""
-    traceparent: _builtins.str
-    """W3C traceparent of call.setup: the turns of every brain stand below it."""
     @_builtins.property
     def facts(self) -> Global___CallFacts: ...
     @_builtins.property
@@ -478,11 +475,10 @@ class CallJournal(_message.Message):
         trace_id: _builtins.str | None = ...,
         messages_json: _builtins.str | None = ...,
         flow_json: _builtins.str | None = ...,
-        traceparent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "facts", b"facts", "flow_json", b"flow_json", "messages_json", b"messages_json", "outcome", b"outcome", "owner_epoch", b"owner_epoch", "slots", b"slots", "ticket_id", b"ticket_id", "tools", b"tools", "trace_id", b"trace_id", "traceparent", b"traceparent", "turns", b"turns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "facts", b"facts", "flow_json", b"flow_json", "messages_json", b"messages_json", "outcome", b"outcome", "owner_epoch", b"owner_epoch", "slots", b"slots", "ticket_id", b"ticket_id", "tools", b"tools", "trace_id", b"trace_id", "turns", b"turns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "facts", b"facts", "flow_json", b"flow_json", "messages_json", b"messages_json", "outcome", b"outcome", "owner_epoch", b"owner_epoch", "slots", b"slots", "ticket_id", b"ticket_id", "tools", b"tools", "trace_id", b"trace_id", "traceparent", b"traceparent", "turns", b"turns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "facts", b"facts", "flow_json", b"flow_json", "messages_json", b"messages_json", "outcome", b"outcome", "owner_epoch", b"owner_epoch", "slots", b"slots", "ticket_id", b"ticket_id", "tools", b"tools", "trace_id", b"trace_id", "turns", b"turns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -110,9 +110,10 @@ async def test_a_caller_who_wants_a_person_is_put_through(stack):
     assert journal.ticket_id
 
     wanted = {
-        ("escalation escalation", "brain turn"),
-        ("escalation escalation.ticket", "escalation escalation"),
-        ("gateway sip.refer", "escalation escalation"),
+        ("escalation transfer", "brain turn"),
+        ("escalation transfer.ticket", "escalation transfer"),
+        ("escalation transfer.leg", "escalation transfer"),
+        ("gateway sip.refer", "escalation transfer.leg"),
     }
     await edges_within(stack, journal.facts.call_id, wanted)
 

@@ -27,7 +27,7 @@ from services.brain.script.provider import set_up
 from services.brain.surroundings import Surroundings
 from services.brain.turn_profile import PROFILES, Profiles, Situation, with_changes
 from services.common.bus import connect_control, open_bucket
-from services.common.rpc import RpcServer, connect, free_port, trace_metadata
+from services.common.rpc import CALL_TRACEPARENT, RpcServer, connect, free_port, trace_metadata
 from tandem.v1 import asr_pb2, brain_pb2, escalation_pb2, tts_pb2
 from tandem.v1.asr_pb2_grpc import RecognizerServicer, RecognizerStub, add_RecognizerServicer_to_server
 from tandem.v1.audio_pb2 import AudioFormat
@@ -194,10 +194,16 @@ class Caller:
     """The gateway's end of one Converse stream; plays what it is told to at once, in virtual call time."""
 
     def __init__(
-        self, world: "World", call_id: str, begun_s_ago: float = 0.0, traceparent: str = "", agent: str = "test"
+        self,
+        world: "World",
+        call_id: str,
+        begun_s_ago: float = 0.0,
+        traceparent: str = "",
+        agent: str = "test",
+        setup: str = "",
     ) -> None:
         self.world = world
-        self.traceparent = traceparent
+        self.metadata = trace_metadata(traceparent) + ([(CALL_TRACEPARENT, setup)] if setup else [])
         self.call_id = call_id
         self.call_time_us = 0
         self.commands: list[brain_pb2.CallCommand] = []
@@ -233,7 +239,7 @@ class Caller:
             yield event
 
     async def _run(self) -> None:
-        call = DialogueStub(self.world.channel).Converse(self._outgoing(), metadata=trace_metadata(self.traceparent))
+        call = DialogueStub(self.world.channel).Converse(self._outgoing(), metadata=self.metadata)
         async for command in call:
             if command.WhichOneof("command") == "heartbeat":
                 continue

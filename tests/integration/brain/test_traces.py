@@ -158,7 +158,9 @@ async def test_a_tts_that_fails_leaves_the_turn_failed(world: Any, openai_server
     caller.hang_up()
     await caller.gone()
     turn = traced.spans(names.TURN)[-1]
-    assert (turn.status.description, told(turn, names.TURN_OUTCOME)) == ("tts: internal", "failed")
+    # A call that is aborted while it is written to ends in one status or the other.
+    assert turn.status.description in ("tts: unavailable", "tts: internal")
+    assert told(turn, names.TURN_OUTCOME) == "failed"
     assert [event.name for event in turn.events] == ["tts lost", "tts lost"]
 
 
@@ -191,7 +193,7 @@ async def test_another_brain_goes_on_in_the_same_trace(world: Any, openai_server
     await first.heard(2)
     first._events.put_nowait(None)
     await first.gone()
-    second = world.call("trace6", traceparent=RECOVERY)
+    second = world.call("trace6", traceparent=RECOVERY, setup=SETUP)
     await world.until(lambda: len(world.asr.traceparents) == 2)
     second.says(1, "When do you close?")
     await second.heard()

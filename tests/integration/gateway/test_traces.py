@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from services.common.rpc import CALL_TRACEPARENT
 from services.common.telemetry import names
-from services.gateway.dialogue import CALL_TRACEPARENT
 from tandem.v1 import brain_pb2
 
 THEIRS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

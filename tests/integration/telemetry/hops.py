@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 
-from services.gateway.dialogue import CALL_TRACEPARENT
+from services.common.rpc import CALL_TRACEPARENT
 from tandem.v1.asr_pb2 import RecognizeRequest, RecognizeResponse
 from tandem.v1.brain_pb2 import CallCommand, CallEvent
 from tandem.v1.escalation_pb2 import EscalateRequest
@@ -90,7 +90,7 @@ class Wires:
             self._hop_of[facts.call_id] = hop
         lost = hop is Hop.CONVERSATION or (hop is Hop.TAKE_OVER and again > 0)
         passed = self._stripped(metadata, lost, Hop.TAKE_OVER if again else Hop.CONVERSATION)
-        return Passage(passed, down=self._without_play if hop is Hop.PLAYING else as_it_is)
+        return Passage(passed, facts.call_id, down=self._without_play if hop is Hop.PLAYING else as_it_is)
 
     def _without_play(self, message: bytes) -> bytes:
         command = CallCommand.FromString(message)
@@ -108,7 +108,7 @@ class Wires:
             self.utterances[call_id] += RecognizeResponse.FromString(message).HasField("speech_started")
             return message
 
-        return Passage(self._stripped(metadata, hop is Hop.LISTENING, Hop.LISTENING), up, down)
+        return Passage(self._stripped(metadata, hop is Hop.LISTENING, Hop.LISTENING), call_id, up, down)
 
     def _without_turn(self, message: bytes) -> bytes:
         request = RecognizeRequest.FromString(message)
@@ -118,13 +118,15 @@ class Wires:
         return request.SerializeToString()
 
     def _speaking(self, method: str, first: bytes, metadata: Metadata) -> Passage:
-        hop = self._hop_of.get(SynthesizeRequest.FromString(first).start.call_id)
-        return Passage(self._stripped(metadata, hop is Hop.SPEAKING, Hop.SPEAKING))
+        call_id = SynthesizeRequest.FromString(first).start.call_id
+        hop = self._hop_of.get(call_id)
+        return Passage(self._stripped(metadata, hop is Hop.SPEAKING, Hop.SPEAKING), call_id)
 
     def _hand_over(self, method: str, first: bytes, metadata: Metadata) -> Passage:
-        hop = self._hop_of.get(EscalateRequest.FromString(first).start.facts.call_id)
+        call_id = EscalateRequest.FromString(first).start.facts.call_id
+        hop = self._hop_of.get(call_id)
         up = self._by_our_control if hop is Hop.REFERRING else as_it_is
-        return Passage(self._stripped(metadata, hop is Hop.HAND_OVER, Hop.HAND_OVER), up)
+        return Passage(self._stripped(metadata, hop is Hop.HAND_OVER, Hop.HAND_OVER), call_id, up)
 
     def _by_our_control(self, message: bytes) -> bytes:
         """Escalation finds the gateway by the call's facts."""
@@ -134,4 +136,4 @@ class Wires:
         return request.SerializeToString()
 
     def _referring(self, method: str, first: bytes, metadata: Metadata) -> Passage:
-        return Passage(self._stripped(metadata, True, Hop.REFERRING))
+        return Passage(self._stripped(metadata, True, Hop.REFERRING), "")

@@ -24,9 +24,11 @@ def as_it_is(message: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """How one call is passed on: its metadata, and what becomes of each message up and down."""
+    """How one RPC is passed on: its metadata, and what becomes of each message up and down. RPCs of one `client` go to
+    the same upstream until that is not to be had."""
 
     metadata: Metadata
+    client: str
     up: Change = as_it_is
     down: Change = as_it_is
 
@@ -36,16 +38,16 @@ Look = Callable[[str, bytes, Metadata], Passage]
 
 
 def untouched(_method: str, _first: bytes, metadata: Metadata) -> Passage:
-    return Passage(metadata)
+    return Passage(metadata, "")
 
 
 class Relay(grpc.GenericRpcHandler):
-    """Listens at `address` from `start` to `stop`. Calls go to the first of `upstream` until it is not to be had, from
-    then on to the next: as from a client that knows all pods of a Service."""
+    """Listens at `address` from `start` to `stop`. Each client is served by the first of `upstream` until it has found
+    out that this is not to be had, from then on by the next."""
 
     def __init__(self, upstream: Sequence[str], look: Look = untouched) -> None:
         self.address = ""
-        self._serving = 0
+        self._serving: dict[str, int] = {}
         self._look = look
         self._channels = [connect(address) for address in upstream]
         self._server = grpc.aio.server(handlers=(self,))
@@ -79,15 +81,15 @@ class Relay(grpc.GenericRpcHandler):
             async for message in messages:
                 yield passage.up(message)
 
-        serving = self._serving
-        ask: Any = self._channels[serving].stream_stream(method)
+        upstream = self._serving.get(passage.client, 0)
+        ask: Any = self._channels[upstream].stream_stream(method)
         call = ask(up(), metadata=passage.metadata, timeout=context.time_remaining())
         try:
             async for message in call:
                 yield passage.down(message)
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNAVAILABLE and serving == self._serving:
-                self._serving = (serving + 1) % len(self._channels)
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                self._serving[passage.client] = (upstream + 1) % len(self._channels)
             await context.abort(error.code(), error.details(), tuple(error.trailing_metadata() or ()))
         except asyncio.CancelledError:
             # Which of the two was cancelled? Ours, when the client went; the other's, when the service gave up.

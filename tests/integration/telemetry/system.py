@@ -164,7 +164,7 @@ class System:
         return replace(first, name=name, argv=argv, ready=grpc_serving(address))
 
     def kill(self, service: str) -> None:
-        """The first process of the service dies as if its machine did. The relay then finds the second."""
+        """The first process of the service dies as if its machine did. Each call then finds the second."""
         os.kill(self.stack.children[service].pid, signal.SIGKILL)
 
     async def call(

@@ -132,7 +132,8 @@ async def test_a_barge_in_is_confirmed_or_rejected(told: dict[str, Told]) -> Non
         name: [span.attributes.get(names.BARGE_IN_DECISION) for span in told[name].named(names.BARGE_IN)]
         for name in (scenarios.INTERRUPTED.name, scenarios.REJECTED.name)
     }
-    assert decided == {"interrupted": ["confirmed"], "rejected": ["rejected"]}
+    assert decided["interrupted"].count("confirmed") == 1, decided
+    assert set(decided["rejected"]) == {"rejected"}, decided  # a pause in "mm-hm" makes two of it
     interrupted = [
         span for span in told["interrupted"].named(names.TURN) if span.attributes.get(names.TURN_INTERRUPTED)
     ]

@@ -102,7 +102,7 @@ async def test_nobody_wants_it_and_it_is_gone(collector: Collector, service: asy
     assert collector.trace(TRACE_ID) == []
 
 
-class Path_:
+class Told:
     """In place of a process's spans."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Path_:
 async def test_said_on_the_control_connection_even_from_a_thread(
     nats_url: str, other: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = Path_()
+    path = Told()
     monkeypatch.setattr(trace, "_path", path)
     monkeypatch.setattr(trace, "_ratio", 0.1)
     monkeypatch.setattr(trace, "_tell", None)
@@ -142,7 +142,7 @@ async def test_said_on_the_control_connection_even_from_a_thread(
 
 
 async def test_nothing_is_subscribed_where_every_call_is_drawn(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace, "_path", Path_())
+    monkeypatch.setattr(trace, "_path", Told())
     monkeypatch.setattr(trace, "_ratio", 1.0)
     monkeypatch.setattr(keeping, "_attached", None)
     control = await bus.connect_control(nats_url, "test")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evals.caller.impairment import Network
 from bench.mediaload.prediction import predict
 from bench.mediaload.scenario import mos_as_predicted
+from evals.caller.impairment import Network
 from services.gateway.emodel import G711, rate
 
 

@@ -9,7 +9,7 @@ from services.common.telemetry.store import Span, SpanEvent, SpanLink
 
 
 def run(traced: bool, services_s: float, seconds: float = 10.0, failed: int = 0) -> Run:
-    return Run(traced, seconds, services_s, {"brain": services_s}, 0.1 if traced else 0.0, 50, failed, 100)
+    return Run(traced, seconds, services_s, {"brain": services_s}, 0.1 if traced else 0.0, 50, failed, 300, 100)
 
 
 def test_the_median_of_the_pairs_in_whichever_order() -> None:

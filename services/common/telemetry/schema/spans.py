@@ -35,7 +35,7 @@ TURN = span(
     "brain",
     "One exchange: from the first sample of the caller's to the end of the answer. It links to the turn that it goes "
     "on with or interrupts, and the first one after a take-over to the recovery.",
-    parents=(CALL_SETUP, CALL_RECOVERY),
+    parents=(CALL_SETUP,),
     links=("turn", CALL_RECOVERY),
     events=("filler", "dead air", "silence prompt", "answer discarded", "asr lost", "tts lost"),
 )
@@ -72,9 +72,17 @@ ASR_REPLAY = span(
     "Frames were missing in the middle of the call: the gateway was asked for them again.",
     parents=(TURN, CONVERSATION, CALL_SETUP),
 )
-ASR_FINAL = span("asr.final", "asr", "Waiting for the model, and the pass over a whole utterance.", parents=(TURN,))
+ASR_FINAL = span(
+    "asr.final",
+    "asr",
+    "Waiting for the model, and the pass over a whole utterance; of no turn's where the brain named none.",
+    parents=(TURN, CONVERSATION),
+)
 ASR_PARTIAL = span(
-    "asr.partial", "asr", "A pass before the utterance is over, from the request to its end.", parents=(TURN,)
+    "asr.partial",
+    "asr",
+    "A pass before the utterance is over, from the request to its end.",
+    parents=(TURN, CONVERSATION),
 )
 
 # Speech.

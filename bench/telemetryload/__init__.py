@@ -1,0 +1,1 @@
+"""What `python -m bench.telemetry` is made of."""
