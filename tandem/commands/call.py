@@ -270,7 +270,8 @@ def _lines(result: Result, folder: Path) -> list[str]:
     lines += [f"booking: {json.dumps(one)}" for one in result.bookings] or ["booking: none"]
     lines += [f"ledger:  {json.dumps(one)}" for one in result.ledger]
     if result.journal and result.database:
-        lines.append(f"trace:   tandem trace {result.journal.facts.call_id} --database {_short(Path(result.database))}")
+        told = f"{result.journal.facts.call_id} --database {_short(Path(result.database))}"
+        lines += [f"trace:   tandem trace {told}", f"why:     tandem why {told}"]
     for what, name in (("audio:  ", "call.wav"), ("text:   ", "transcript.txt"), ("all:    ", "call.json")):
         lines.append(f"{what} {_short(folder / name)}")
     lines.append(f"the five services: ready in {result.ready_s:.1f} s, {result.resident_mb:.0f} MB resident")
