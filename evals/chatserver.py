@@ -97,7 +97,8 @@ class ChatServer:
 
     def app(self) -> FastAPI:
         """POST /v1/chat/completions, streamed or whole."""
-        app = FastAPI()
+        # Its own telemetry off: nobody reads it, and it would be in every trace of the process.
+        app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
 
         @app.post("/v1/chat/completions")
         async def complete(request: Request) -> Response:

@@ -63,9 +63,9 @@ def explain_turn(spans: Sequence[Span], turn: Span) -> list[Finding]:
     if tree.ear_ms is None and not untimed and not turn.attributes.get(names.TURN_UNASKED):
         found.append(Finding(Kind.UNKNOWN, "turn", "how late it was: the turn has no latency at the ear"))
     known = {span.span_id for span in spans}
-    orphans = sum(bool(span.parent_id) and span.parent_id not in known for span in spans)
-    if orphans:
-        found.append(Finding(Kind.UNKNOWN, "turn", f"what is under {times(orphans, 'missing span')}"))
+    missing = {span.parent_id for span in spans if span.parent_id} - known
+    if missing:
+        found.append(Finding(Kind.UNKNOWN, "turn", f"what is under {times(len(missing), 'missing span')}"))
     return found
 
 
@@ -112,10 +112,13 @@ def _parts(tree: TurnTree, main: bool) -> list[Finding]:
     excess = {part: ms - PARTS.get(part, 0.0) for part, ms in parts.items()}
     bad = sorted((part for part in parts if excess[part] > 0), key=lambda part: -excess[part])
     found = []
+    late = (tree.answer_ms or 0.0) > SLOW_TURN_MS
     for place, part in enumerate(bad):
-        begun = (
-            f"What made it late was {CALLED.get(part, part)}" if place == 0 and main else f"Also late: {CALLED[part]}"
-        )
+        if place == 0 and main:
+            begun = "What made it late was" if late else "Longer than usual:"
+        else:
+            begun = "Also late:" if late else "Also longer than usual:"
+        begun = f"{begun} {CALLED.get(part, clean(part))}"
         found += _cause(part, begun, parts[part], CAUSES[part](tree) if part in CAUSES else ("", ""))
     if not bad and parts and main and (tree.ear_ms or 0.0) > SLOW_TURN_MS:
         longest = max(parts, key=lambda part: parts[part])

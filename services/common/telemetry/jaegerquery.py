@@ -5,7 +5,6 @@ refuses is refused, with the parameter's name.
 """
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -48,7 +47,7 @@ def trace_id_of(text: str) -> str:
     if len(text) in (22, 24):
         try:
             raw = base64.b64decode(text.rstrip("=").translate(str.maketrans("-_", "+/")) + "==", validate=True)
-        except binascii.Error:
+        except ValueError:  # not base64, or not ASCII
             raw = b""
         if len(raw) == 16:
             return raw.hex()
@@ -60,7 +59,7 @@ def duration_ns(name: str, text: str) -> int:
     pieces = _DURATION.findall(text)
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
         raise BadQuery(f"unable to parse param '{name}': expected a duration such as 500us, 100ms, 1.2s, not {text!r}")
-    return min(_LAST_NS, round(sum(float(number) * _UNITS_NS[unit] for number, unit in pieces)))
+    return round(min(_LAST_NS, sum(float(number) * _UNITS_NS[unit] for number, unit in pieces)))
 
 
 def search(
@@ -140,7 +139,8 @@ def moment_ns(name: str, text: str) -> int:
             f"malformed parameter {name}: expected a time such as 2026-11-23T14:30:00Z, not {text!r}"
         ) from None
     since = (when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000
+    # 9999-12-31 means "no end", and is more than SQLite's integers hold.
+    return max(-1, min(_LAST_NS, (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000))
 
 
 def _checked(query: TraceQuery, called: tuple[str, str, str, str, str]) -> TraceQuery:
@@ -175,6 +175,8 @@ def _tags(text: str, name: str) -> dict[str, str]:
         return {}
     try:
         tags = json.loads(text)
+        # Half of a surrogate pair is JSON, but no text that SQLite takes.
+        json.dumps(tags, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         tags = None
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):

@@ -1,5 +1,6 @@
 """Spans as OTLP carries them (opentelemetry-proto, trace/v1/trace.proto) into the store's."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -73,7 +74,8 @@ def value_of(value: AnyValue) -> Attribute:
         case "int_value":
             return value.int_value
         case "double_value":
-            return value.double_value
+            # JSON has no NaN: a browser would refuse the whole answer.
+            return value.double_value if math.isfinite(value.double_value) else str(value.double_value)
         case "array_value":
             return [value_of(one) for one in value.array_value.values]
         case "kvlist_value":

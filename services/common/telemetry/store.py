@@ -144,14 +144,16 @@ class TraceStore:
         self._sql.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._sql.execute("COMMIT")
         except BaseException:
-            self._sql.execute("ROLLBACK")
             # Numbers that were given out in it are not there.
             self._operations.clear()
             self._processes.clear()
             self._latest = None
+            # Where the disk is full SQLite has rolled back by itself; where COMMIT failed, perhaps not.
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
             raise
-        self._sql.execute("COMMIT")
 
     def _migrate(self) -> None:
         storeschema.set_aside_1(self._sql)

@@ -145,7 +145,8 @@ class OpenAiServer:
     url: str = ""
 
     def app(self) -> FastAPI:
-        app = FastAPI()
+        # Its own telemetry off: nobody reads it, and it would be in every trace of the process.
+        app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
 
         @app.post("/v1/chat/completions")
         async def complete(request: Request) -> StreamingResponse:

@@ -299,8 +299,8 @@ def test_after_a_take_over_turns_stay_where_they_were_and_the_first_links_to_the
     spans: InMemorySpanExporter, kept: list[str]
 ) -> None:
     call = Call()
-    call.log = TurnLog(FACTS, context_from_traceparent(RECOVERY), False, lambda _: None, call.watch)
-    call.log.taken_over(context_from_traceparent(SETUP), span_of(RECOVERY))
+    call.log = TurnLog(FACTS, context_from_traceparent(SETUP), False, lambda _: None, call.watch)
+    call.log.taken_over(span_of(RECOVERY))
     for at in (2000, 5000):
         turn = call.asks("When do you open?", at)
         ident = call.says(turn, at + 100)
@@ -339,6 +339,6 @@ def test_a_prompt_to_a_silent_caller_is_named(spans: InMemorySpanExporter, kept:
 
 def test_without_a_trace_nothing_breaks() -> None:
     log = TurnLog(CallFacts(), Context(), False, lambda _: None)
-    log.taken_over(Context(), span_of(""))
+    log.taken_over(None)
     log.reply_done(log.begin(None, 1))
     log.finish_all()
