@@ -45,6 +45,9 @@ def _told(incident: Incident, state: Path) -> dict[str, Any]:
     wrong = list(sums.wrong)
     if incident.named_by and not named(why, incident.named_by):
         wrong.append(f"`tandem why` names none of {', '.join(incident.named_by)}")
+    if rung.killed != list(incident.kills) * incident.rounds:
+        wrong.append(f"killed were {', '.join(rung.killed) or 'none'}: the calls were over too soon")
+    wrong += [f"a call ended otherwise than by its script: {one}" for one in rung.outcomes if one != "completed"]
     if not sums.turns:
         wrong.append("no turn was answered")
     return {

@@ -22,8 +22,6 @@ class Incident:
     network: str = ""
     kills: tuple[str, ...] = ()
     named_by: tuple[str, ...] = ()
-    of_the_call: bool = False
-    """It is no turn's: asked of the whole call."""
 
 
 INCIDENTS: Final = {
@@ -60,7 +58,6 @@ INCIDENTS: Final = {
             "the trunk loses 4 % of the caller's packets and brings others up to 300 ms late",
             network="burst=4,burst_length=3,jitter=80",
             named_by=("jitter",),
-            of_the_call=True,
         ),
         Incident(
             "chaos",

@@ -81,5 +81,5 @@ async def _kill(stack: Stack, incident: Incident, rung: Rung, say: Callable[[str
         say(f"killing {service}")
         with contextlib.suppress(ProcessLookupError):
             os.kill(stack.children[service].pid, signal.SIGKILL)
-        rung.killed.append(service)
+            rung.killed.append(service)
         await asyncio.sleep(KILL_EVERY_S)

@@ -112,6 +112,8 @@ class Listening:
                 await asyncio.wait([self._failure], timeout=LAPSE_EVERY_S)
                 if self._failure.done():
                     self._failure.result()
+                if finals.done():
+                    finals.result()  # what broke there: nothing more would be told
                 now_us = self._call_clock.at(self._clock())
                 if now_us:
                     self._tell_all(self._hearing.lapse(now_us))
@@ -123,10 +125,9 @@ class Listening:
             if self._turn_ends is not None:
                 self._turn_ends.forget(self)
             while not self._due.empty():
-                due = self._due.get_nowait()
-                due.asked.drop()
-                self._telemetry.final_dropped(due.ended.utterance)
+                self._dropped(self._due.get_nowait())
             subscription.unsubscribe()
+            await asyncio.wait([finals])
 
     def _on_frame(self, payload: bytes) -> None:
         now = self._clock()
@@ -265,12 +266,21 @@ class Listening:
         while True:
             due = await self._due.get()
             try:
-                outcome = await asyncio.wait_for(due.asked.outcome(), self._settings.max_pass_ms / 1000)
+                # Not wait_for: until Python 3.12 it forgets a cancellation that comes together with the outcome.
+                async with asyncio.timeout(self._settings.max_pass_ms / 1000):
+                    outcome = await due.asked.outcome()
             except TimeoutError:
                 due.asked.drop()
                 outcome = self._too_late(due.asked)
+            except asyncio.CancelledError:
+                self._dropped(due)
+                raise
             self._tell(asr_pb2.RecognizeResponse(final=self._final(due, outcome)))
             self._telemetry.final(due.ended.utterance, due.wanted_at, due.asked.segment, outcome)
+
+    def _dropped(self, due: _Due) -> None:
+        due.asked.drop()
+        self._telemetry.final_dropped(due.ended.utterance)
 
     def _too_late(self, asked: Pass) -> Outcome:
         now = self._clock()

@@ -107,9 +107,11 @@ class Recognizer(asr_pb2_grpc.RecognizerServicer):
             self._metrics.streams -= 1
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            telemetry.close()
-            passes.close()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # whoever cancels us once more is not to leave the span open
+                telemetry.close()
+                passes.close()
 
     async def _listen(self, listening: Listening, telemetry: CallTelemetry, told: "asyncio.Queue[Any]") -> None:
         try:

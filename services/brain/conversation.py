@@ -175,6 +175,8 @@ class Conversation:
             self._error = f"brain: {type(error).__name__}"
             raise
         finally:
+            if tasks and tasks[0].done() and not tasks[0].cancelled() and (broke := tasks[0].exception()) is not None:
+                self._error = f"brain: {type(broke).__name__}"
             for task in tasks:
                 task.cancel()
             # A gateway does not wait long for our farewell, and cancels us: tools are finished and the end is told.

@@ -25,6 +25,10 @@ class TurnMetrics(Collector):
         """Raises ValueError when the registry has those metrics already."""
         self._registry = registry
         self._counts: dict[Metric, dict[tuple[str, ...], int]] = {one: {} for one in m.METRICS if one.kind == "counter"}
+        # An alert on the first one needs the 0 before it.
+        self._counts[m.CONVERSATIONS_BEGUN] = {(one,): 0 for one in ("new", "taken_over", "refused")}
+        self._counts[m.JOURNAL_WRITES] = {(one,): 0 for one in ("done", "repeated", "fenced", "given_up")}
+        self._counts[m.SPECULATIONS] = {(one,): 0 for one in ("released", "discarded")}
         self._observed = {one: one.histogram() for one in _OBSERVED}
         self._live = 0
         if registry is not None:

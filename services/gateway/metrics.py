@@ -7,6 +7,7 @@ two scrapes, and so never go back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from operator import add, mul
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from services.common.telemetry.schema import gateway_metrics as m
 from services.common.telemetry.schema.metric import Metric
 from services.common.telemetry.trace import exemplar
 from services.gateway.emodel import IMPAIRMENTS
+from services.gateway.end_reasons import FAILURES as CALL_FAILURES
 from services.gateway.end_reasons import reason_of
 from services.gateway.signalling_metrics import SignallingMetrics
 from services.gateway.sip.events import CallEnded
@@ -127,7 +129,8 @@ class GatewayMetrics(Collector):
         self._counted = {trunk: [0] * len(_RUNNING) for trunk in self._trunks}
         """Of the calls that are over."""
         self._final = {one: dict.fromkeys(self._trunks, 0) for one in (*_FINAL.values(), m.DTLS_FAILURES)}
-        self._ended: dict[tuple[str, str, str], int] = {}
+        # An alert on the first one needs the 0 before it.
+        self._ended = dict.fromkeys(product(self._trunks, DIRECTIONS, sorted(CALL_FAILURES)), 0)
         self._histograms = {one: one.histogram() for one in _OBSERVED}
         registry.register(self)
         board.call_answered = self.signalling.answered

@@ -111,10 +111,12 @@ class OutgoingCalls:
             self._invite(placing, target)
         except ValueError as error:
             # What was asked for cannot be written into an INVITE.
+            self._board.refusals.add(trunk.name, NotAdmitted.BAD_REQUEST)
             self._fail(placing, pb.ORIGINATE_FAILURE_FORBIDDEN, 0, str(error))
             return lambda: None
         except Exception:
             logger().exception("originate_broken", call_id=call_id)
+            self._board.refusals.add(trunk.name, NotAdmitted.INTERNAL_ERROR)
             self._fail(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED, 0, "internal error")
             return lambda: None
         if placing.call not in self._placing:
@@ -285,6 +287,7 @@ class OutgoingCalls:
             facts = self._begin(placing, event.call)
         except Exception:
             logger().exception("originate_broken", call_id=placing.call_id)
+            board.refusals.add(placing.trunk.name, NotAdmitted.INTERNAL_ERROR)
             self._signalling.carry_out(board.agent.bye(event.call, self._signalling.now()))
             self._fail(placing, pb.ORIGINATE_FAILURE_UNSPECIFIED, 200, "internal error")
         else:

@@ -12,6 +12,7 @@ from services.common.telemetry.schema import gateway_metrics as m
 from services.common.telemetry.trace import exemplar
 from services.gateway.call_observer import LEASE_ACTIONS, CallObserver, LeaseAction
 from services.gateway.call_setup import CallSetup
+from services.gateway.refusals import WHYS
 from services.gateway.sip.keepalive import Reachability
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class SignallingMetrics:
         self._setup = m.SETUP.histogram()
         self._first_audio = m.FIRST_AUDIO.histogram()
         trunks = [trunk.name for trunk in board.signalling.trunks]
+        # An alert on the first one needs the 0 before it.
+        self._refused: dict[tuple[str, str], int] = dict.fromkeys(product(trunks, WHYS), 0)
         self._lease: dict[tuple[str, str], int] = dict.fromkeys(product(trunks, LEASE_ACTIONS), 0)
 
     def answered(self, setup: CallSetup, took_s: float) -> None:
@@ -51,7 +54,7 @@ class SignallingMetrics:
 
     def collect(self) -> Iterator[Family]:
         yield m.SIP_RESPONSES.filled(self._board.signalling.responses.counts.items())
-        yield m.CALLS_REFUSED.filled(self._board.refusals.counts.items())
+        yield m.CALLS_REFUSED.filled((self._refused | self._board.refusals.counts).items())
         yield from self._setup.collect()
         yield from self._first_audio.collect()
         yield m.TRUNK_UP.filled(self._up())

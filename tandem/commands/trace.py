@@ -10,6 +10,7 @@ import typer
 from services.common.telemetry.storedspan import Span
 from services.common.telemetry.storeschema import StoreUnreadable
 from services.common.telemetry.tracereader import RecentCall
+from tandem.cleaned import clean
 from tandem.commands.tracestore import Database, opened, refuse, spans_of_call
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def _list(calls: Sequence[RecentCall], as_json: bool, width: int | None) -> None
         table.add_column(heading, justify="right")
     for call in calls:
         table.add_row(
-            Text(call.call_id),
+            Text(clean(call.call_id)),
             f"{_when(call):%Y-%m-%d %H:%M:%S}",
-            Text(call.agent),
+            Text(clean(call.agent)),
             f"{call.duration_ns / 1e9:.1f}",
             str(call.turns),
             str(call.spans),

@@ -22,11 +22,11 @@ def explain_call(spans: Sequence[Span]) -> list[Finding]:
 
 def line(spans: Sequence[Span]) -> list[Finding]:
     """What the trunk did to the sound; from `call.hangup`, so not before the end of the call."""
-    ends = [span for span in spans if span.name == names.CALL_HANGUP]
+    ends = _ends(spans)
     if not ends:
         return [Finding(Kind.UNKNOWN, "line", "the quality of the line: the call's end is not traced (yet)")]
     about = ends[-1].attributes
-    trunk = next((span.attributes[names.TRUNK] for span in spans if span.attributes.get(names.TRUNK)), "")
+    trunk = next((span.attributes[names.TRUNK] for span in (ends[-1], *spans) if span.attributes.get(names.TRUNK)), "")
     carrier = f"the trunk {clean(trunk)}" if trunk else "the trunk"
 
     def known(name: str) -> float | None:
@@ -41,7 +41,8 @@ def line(spans: Sequence[Span]) -> list[Finding]:
         bursts = ", in bursts" if burst is not None and burst >= BURST_RATIO else ""
         said.append(f"lost {loss:.1f} % of the caller's packets{bursts}")
     if late is not None and late >= LOSS_PCT:
-        said.append(f"brought {late:.1f} % of them too late to be heard")
+        packets = "them" if said else "the caller's packets"
+        said.append(f"brought {late:.1f} % of {packets} too late to be heard")
     if jitter is not None and jitter >= JITTER_MS:
         said.append(f"had jitter of up to {duration(jitter)}")
     if back is not None and back >= LOSS_PCT:
@@ -132,8 +133,17 @@ def _other_errors(spans: Sequence[Span]) -> list[Finding]:
     ]
 
 
-def _hangup(spans: Sequence[Span]) -> list[Finding]:
+def _ends(spans: Sequence[Span]) -> list[Span]:
+    """Of the call itself: a leg that it opened ends in the same trace, and has an id and a line of its own."""
     ends = [span for span in spans if span.name == names.CALL_HANGUP]
+    told = [span for span in spans if span.attributes.get(names.CALL_ID)]
+    first = min(told, key=lambda span: span.start_ns, default=None)
+    own = [span for span in ends if first and span.attributes.get(names.CALL_ID) == first.attributes[names.CALL_ID]]
+    return own or ends
+
+
+def _hangup(spans: Sequence[Span]) -> list[Finding]:
+    ends = _ends(spans)
     if not ends:
         return []
     about = ends[-1].attributes

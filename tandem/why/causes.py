@@ -201,7 +201,9 @@ def transport(_: TurnTree) -> Words:
     )
 
 
-def unexplained(_: TurnTree) -> Words:
+def unexplained(tree: TurnTree) -> Words:
+    if parts_of(tree.turn.attributes).get("unexplained", 0.0) < 0:
+        return "the parts add up to more than was waited, which is a defect of Tandem's own measuring", ""
     return "no part admits that time, which is a defect of Tandem's own measuring", "where it went"
 
 

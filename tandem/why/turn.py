@@ -109,7 +109,8 @@ def _parts(tree: TurnTree, main: bool) -> list[Finding]:
     """The parts that took more than they should, the worst first, and then the others. `main`: nothing else was found
     so far, so the longest part is named in any case, if the turn was slow."""
     parts = parts_of(tree.turn.attributes)
-    excess = {part: ms - PARTS.get(part, 0.0) for part, ms in parts.items()}
+    # The remainder may be below zero, which is as much of a defect; nothing else may.
+    excess = {part: abs(ms) - PARTS.get(part, 0.0) for part, ms in parts.items()}
     bad = sorted((part for part in parts if excess[part] > 0), key=lambda part: -excess[part])
     found = []
     late = (tree.answer_ms or 0.0) > SLOW_TURN_MS

@@ -38,6 +38,8 @@ class Guards:
         bulkhead.limit(limits.at_once, limits.wait_ms / 1000)
         at = (name, tool.declaration.name)
         breaker = self._breakers.setdefault(at, Breaker(f"{name} {tool.declaration.name}"))
+        if self._metrics is not None:
+            self._metrics.declared(tool.declaration.name)
         return GuardedCall(tool, bulkhead, breaker, self._metrics)
 
     def close(self) -> None:

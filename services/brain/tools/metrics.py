@@ -50,6 +50,12 @@ class ToolMetrics(Collector):
     def close(self) -> None:
         self._registry.unregister(self)
 
+    def declared(self, tool: str) -> None:
+        """It may be called from now on. An alert on its first failure needs the 0 before it."""
+        for code in ("ok", "refused", *sorted(FAILURE_CODES - {"refused"})):
+            self._calls.setdefault((tool, code), 0)
+        self._attempts.setdefault((tool,), 0)
+
     def called(self, tool: str, result: ToolResult, exemplar: dict[str, str] | None = None) -> None:
         """A call is over. `exemplar` leads to its trace."""
         code = "ok" if result.ok else result.code if result.code in FAILURE_CODES else "refused"

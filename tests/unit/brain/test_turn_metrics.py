@@ -57,3 +57,13 @@ def test_what_is_slow_leads_to_its_trace(monkeypatch: pytest.MonkeyPatch) -> Non
         m.TURN_UNEXPLAINED.name,
         m.BARGE_IN.name,
     }
+
+
+def test_what_alerts_count_stands_at_0_from_the_start() -> None:
+    registry = CollectorRegistry()
+    TurnMetrics(registry)
+    for metric, results in (
+        (m.JOURNAL_WRITES, ("done", "repeated", "fenced", "given_up")),
+        (m.CONVERSATIONS_BEGUN, ("new", "taken_over", "refused")),
+    ):
+        assert [registry.get_sample_value(metric.name, {"result": one}) for one in results] == [0] * len(results)

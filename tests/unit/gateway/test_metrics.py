@@ -491,3 +491,10 @@ async def test_trunks(opened: Any) -> None:
     assert Scraped(registry).get("trunk_up", "pbx") is None
     states[0] = ("carrier", Reachability.DOWN)
     assert Scraped(registry)["trunk_up", "carrier"] == 0
+
+
+async def test_what_alerts_count_stands_at_0_from_the_start(opened: Any) -> None:
+    _, _, scrape = opened()
+    scraped = scrape()
+    assert scraped["calls_ended_total", "inbound", "media_timeout", "carrier"] == 0
+    assert [scraped["calls_refused_total", why, "carrier"] for why in WHYS] == [0] * len(WHYS)

@@ -75,6 +75,7 @@ def test_tags_one_by_one_and_traces_by_id() -> None:
         ({"service": "x", "tags": "a=b"}, [], "malformed 'tags' parameter, expected JSON of strings by name"),
         ({"service": "x", "tags": '{"a":1}'}, [], "malformed 'tags' parameter"),
         ({"service": "x", "tags": "[" * 5000}, [], "malformed 'tags' parameter"),
+        ({"service": "x", "tags": '{"a": "\\ud800"}'}, [], "malformed 'tags' parameter"),
         ({"service": "x"}, ["novalue"], "malformed 'tag' parameter, expected key:value, not 'novalue'"),
         ({"service": "x", "lookback": "long"}, [], "unable to parse param 'lookback'"),
     ],
@@ -128,6 +129,7 @@ def test_version_3_wants_times_and_knows_no_filter() -> None:
         ("500us", 500_000),
         ("7µs", 7_000),
         ("1m30s", 9 * 10**10),
+        ("9" * 400 + "s", 2**63 - 1),
     ],
 )
 def test_durations_as_go_writes_them(text: str, ns: int) -> None:
@@ -147,7 +149,7 @@ def test_trace_ids_in_hex_and_base64(text: str, trace_id: str) -> None:
     assert trace_id_of(text) == trace_id
 
 
-@pytest.mark.parametrize("text", ["", "xyz", "a" * 33, "../etc", "%00"])
+@pytest.mark.parametrize("text", ["", "xyz", "é" * 22, "a" * 33, "../etc", "%00"])
 def test_what_is_no_trace_id(text: str) -> None:
     with pytest.raises(BadQuery, match="expected a trace id of up to 32 hex digits"):
         trace_id_of(text)
@@ -177,3 +179,8 @@ def test_whatever_comes_is_read_or_refused(given: dict[str, str], tags: list[str
         return
     assert 1 <= query.limit <= MAX_TRACES
     assert max(query.start_ns, query.end_ns) < 2**63
+
+
+def test_a_time_beyond_the_last_is_the_last() -> None:
+    assert moment_ns("x", "9999-12-31T00:00:00Z") == 2**63 - 1
+    assert moment_ns("x", "0001-01-01T00:00:00Z") == -1

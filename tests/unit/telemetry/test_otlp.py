@@ -5,7 +5,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from services.common.telemetry.otlp import spans_of
+from services.common.telemetry.otlp import spans_of, value_of
 from services.common.telemetry.store import SpanEvent
 
 
@@ -65,3 +65,7 @@ def test_spans_without_ids_are_left_out() -> None:
 def test_a_resource_without_a_name_and_a_time_beyond_sqlite() -> None:
     (span,) = spans_of(request(otlp_span(end_time_unix_nano=2**64 - 1), service=""))
     assert (span.service, span.end_ns) == ("unknown_service", 2**63 - 1)
+
+
+def test_what_json_has_no_number_for_is_text() -> None:
+    assert [value_of(AnyValue(double_value=float(one))) for one in ("nan", "-inf")] == ["nan", "-inf"]

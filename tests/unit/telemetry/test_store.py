@@ -247,6 +247,18 @@ def test_a_batch_that_fails_leaves_nothing_and_the_next_one_is_kept(tmp_path: Pa
         assert [one.name for one in reader.trace(f"{2:032x}")] == ["new name"]
 
 
+def test_a_full_disk_costs_the_batch_and_nothing_after_it(tmp_path: Path) -> None:
+    store = TraceStore(tmp_path / "t.db")
+    pages = store._sql.execute("PRAGMA page_count").fetchone()[0]
+    store._sql.execute(f"PRAGMA max_page_count={pages + 2}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.add([span(1, 1, "new name", x_y="z" * 100_000)], NOW_S)
+    store._sql.execute("PRAGMA max_page_count=100000")
+    store.add([span(2, 1, "new name")], NOW_S)
+    with TraceReader(tmp_path / "t.db") as reader:
+        assert [one.name for one in reader.trace(f"{2:032x}")] == ["new name"]
+
+
 @pytest.mark.parametrize(
     ("environment", "path"),
     [

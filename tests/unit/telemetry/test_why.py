@@ -291,7 +291,23 @@ def test_services_lost_and_words_that_peers_wrote() -> None:
 def test_spans_that_never_came_are_not_known_of() -> None:
     one = turn(300.0)
     orphan = span("x", 5000, 5100, parent_id="9" * 16)
-    assert "what is under 1 missing span" in paragraph(explain_turn([SETUP, one, orphan], one))
+    other = replace(orphan, span_id="8" * 16)
+    assert "what is under 1 missing span" in paragraph(explain_turn([SETUP, one, orphan, other], one))
+
+
+def test_parts_of_a_turn_that_is_not_slow_did_not_make_it_late() -> None:
+    quick = turn(700.0, playout=90.0, **{"new part": 30.0})
+    text = paragraph(explain_turn([SETUP, quick], quick))
+    assert "That is not slow. Longer than usual: playing it out (90 ms)" in text
+    assert "Also longer than usual: new part (30 ms)" in text
+    assert "late was" not in text
+
+
+def test_a_remainder_below_zero_is_a_defect_too() -> None:
+    slow = turn(1700.0, unexplained=-300.0)
+    text = paragraph(explain_turn([SETUP, slow], slow))
+    assert "an unexplained remainder (-300 ms): the parts add up to more than was waited" in text
+    assert "unexplained -300" not in text
 
 
 def test_which_turn() -> None:

@@ -24,7 +24,10 @@ from tests.unit.telemetry.whyspans import RECOVERY, SETUP, About, hangup, span, 
             "The line was bad: the trunk carrier lost 8.0 % of the caller's packets, in bursts, had jitter of up to "
             "140 ms (MOS 2.9).",
         ),
-        ({names.RTP_DISCARD_PCT: 2.5}, "the trunk carrier brought 2.5 % of them too late to be heard (MOS 4.4)."),
+        (
+            {names.RTP_DISCARD_PCT: 2.5},
+            "the trunk carrier brought 2.5 % of the caller's packets too late to be heard (MOS 4.4).",
+        ),
         ({names.RTP_REMOTE_LOSS_PCT: 3.0}, "lost 3.0 % of ours on the way to the caller"),
         ({names.RTP_RTT_MS: 420.0}, "needed 420 ms for the round trip"),
         ({names.RTP_MOS_CONVERSATIONAL: 3.1}, "The line was bad: MOS 3.1 on the trunk carrier, with little loss"),
@@ -33,6 +36,12 @@ from tests.unit.telemetry.whyspans import RECOVERY, SETUP, About, hangup, span, 
 )
 def test_the_line(about: About, words: str) -> None:
     assert words in line([SETUP, hangup(**about)])[0].text
+
+
+def test_the_line_is_the_call_s_own_not_that_of_a_leg_that_it_opened() -> None:
+    own = hangup(**{names.CALL_ID: "c1", names.TRUNK: "carrier", names.RTP_LOSS_PCT: 8.0})
+    leg = replace(hangup(**{names.CALL_ID: "leg", names.TRUNK: "pbx"}), span_id="7" * 16, start_ns=own.start_ns + 1)
+    assert "the trunk carrier lost 8.0 %" in line([SETUP, own, leg])[0].text
 
 
 def test_a_call_that_goes_on_has_no_quality_yet() -> None:
