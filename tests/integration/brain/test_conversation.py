@@ -49,7 +49,8 @@ async def test_a_question_is_answered_and_journalled(world: Any, openai_server: 
 
 
 async def test_only_what_was_heard_is_told_to_the_model(world: Any, openai_server: Any) -> None:
-    openai_server.answers += [says("We open at eight and close at six."), says("Yes we do.")]
+    # An answer begun too early on a busy machine is asked for again: each gets the same one.
+    openai_server.answers += [says("We open at eight and close at six.")] * 4
     caller = world.call("q2")
     await caller.heard()
     second = 100_002
@@ -61,8 +62,8 @@ async def test_only_what_was_heard_is_told_to_the_model(world: Any, openai_serve
     await world.until(lambda: "stop" in caller.kinds())
     assert "pause" in caller.kinds()
     caller.finish(second, 3 * 1600, brain_pb2.PLAYOUT_END_STOPPED)
-    await world.until(lambda: len(openai_server.requests) == 2)
-    assert openai_server.requests[1]["messages"][-2:] == [
+    await world.until(lambda: openai_server.requests[-1]["messages"][-1]["content"] == "And on Saturday?")
+    assert openai_server.requests[-1]["messages"][-2:] == [
         {"role": "assistant", "content": "We open at"},
         {"role": "user", "content": "And on Saturday?"},
     ]
