@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.brain.turn_verdict import UNEXPLAINED_MS
 from services.common.telemetry import names
 from services.common.telemetry.store import Span
 
-UNEXPLAINED_MS = 20.0
-"""More is a defect (DESIGN §3)."""
 # Parts are told in thousandths of a millisecond, and there are seven of them.
 _ROUNDING_MS = 0.01
 

@@ -25,13 +25,13 @@ class TurnSpans:
     def __init__(self, facts: CallFacts, root: Context) -> None:
         """`root`: what the turns are children of."""
         self._facts = facts
-        self.root = root
+        self._root = root
 
     def begin(self, at_us: int) -> Span:
         """A turn's own span."""
         return tracer().start_span(
             names.TURN,
-            context=self.root,
+            context=self._root,
             start_time=self._wall_ns(at_us),
             attributes={names.CALL_ID: self._facts.call_id, names.AGENT: self._facts.agent},
         )

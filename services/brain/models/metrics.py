@@ -6,7 +6,6 @@ To be used on the event loop, where it is also scraped. `deployment` is a model'
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
@@ -77,15 +76,7 @@ class ModelMetrics(Collector):
 
     def collect(self) -> Iterator[Family]:
         for metric, counts in self._counts.items():
-            yield _family(metric, counts.items())
+            yield metric.filled(counts.items())
         yield from self._first_token.collect()
         breakers = [one.breaker for one in self._standings]
-        yield _family(BREAKER, [((one.name,), _STATES[one.state]) for one in breakers])
-
-
-def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = metric.family()
-    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+        yield BREAKER.filled([((one.name,), _STATES[one.state]) for one in breakers])

@@ -6,7 +6,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
@@ -14,7 +13,6 @@ from services.brain.breaker import Breaker, State
 from services.brain.tools.bulkhead import Bulkhead
 from services.brain.tools.result import FAILURE_CODES, ToolResult
 from services.common.telemetry.metrics import REGISTRY
-from services.common.telemetry.schema.metric import Metric
 from services.common.telemetry.schema.tool_metrics import (
     AT_ONCE,
     ATTEMPTS,
@@ -67,19 +65,11 @@ class ToolMetrics(Collector):
         return [one.family() for one in METRICS]
 
     def collect(self) -> Iterator[Family]:
-        yield _family(CALLS, self._calls.items())
-        yield _family(ATTEMPTS, self._attempts.items())
+        yield CALLS.filled(self._calls.items())
+        yield ATTEMPTS.filled(self._attempts.items())
         yield from self._duration.collect()
-        yield _family(BREAKER, ((at, _STATES[one.state]) for at, one in self._breakers().items()))
+        yield BREAKER.filled(((at, _STATES[one.state]) for at, one in self._breakers().items()))
         bulkheads = list(self._bulkheads())
-        yield _family(RUNNING, (((one.name,), one.running) for one in bulkheads))
-        yield _family(WAITING, (((one.name,), one.waiting) for one in bulkheads))
-        yield _family(AT_ONCE, (((one.name,), one.at_once) for one in bulkheads))
-
-
-def _family(metric: Metric, samples: Iterable[tuple[tuple[str, ...], float]]) -> Family:
-    family = metric.family()
-    assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
-    for labels, value in samples:
-        family.add_metric(labels, value)
-    return family
+        yield RUNNING.filled(((one.name,), one.running) for one in bulkheads)
+        yield WAITING.filled(((one.name,), one.waiting) for one in bulkheads)
+        yield AT_ONCE.filled(((one.name,), one.at_once) for one in bulkheads)
