@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,6 +192,13 @@ def _child(
         # Ctrl-C goes to the whole group: we end them, in our order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+    with piped(name, command, log, before) as child:
+        yield child
+
+
+@contextlib.contextmanager
+def piped(name: str, command: Sequence[str], log: Path, before: Callable[[], None] | None = None) -> Iterator[Child]:
+    """A process that is spoken to through its pipes, and ended behind the block. `before` runs in it first."""
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=REPOSITORY, preexec_fn=before

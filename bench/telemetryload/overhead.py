@@ -8,9 +8,9 @@ follows one without, again and again, each with processes of its own; the receiv
 import asyncio
 import contextlib
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -19,12 +19,12 @@ from typing import Any
 import httpx
 
 from bench.latency import say
-from bench.mediaload.stack import Child, HelperLost, log_events
+from bench.mediaload.stack import Child, HelperLost, log_events, piped
 from bench.telemetryload import collector
 from services.common.telemetry.schema.turn_metrics import TURNS
 from services.common.telemetry.store import TraceReader
 from tandem import settings as stack_settings
-from tandem.plan import REPOSITORY, SETTINGS_FILE
+from tandem.plan import SETTINGS_FILE
 from tandem.processes import cpu_s, on_leash
 from tandem.stack import Stack
 
@@ -121,27 +121,9 @@ async def run(folder: Path, calls: int, seconds: float, traced: bool) -> Run:
     )
 
 
-@contextlib.contextmanager
-def _generator(gateway: str, folder: Path) -> Any:
+def _generator(gateway: str, folder: Path) -> AbstractContextManager[Child]:
     command = [sys.executable, "-m", "bench.mediaload.generator", "--gateway", gateway, "--called", "front_desk"]
-    log = folder / "generator.log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            on_leash(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=REPOSITORY
-        )
-    try:
-        yield Child("the generator", process, log)
-    finally:
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return piped("the generator", on_leash(command), folder / "generator.log")
 
 
 async def _turns(stack: Stack) -> int:

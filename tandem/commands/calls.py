@@ -13,6 +13,7 @@ import typer
 
 from tandem.commands import slow as traced
 from tandem.commands.bridge import calls as live_calls
+from tandem.commands.terminal import console
 from tandem.commands.tracestore import Database
 from tandem.control import CONTROL, EXIT_FAULT, EXIT_MISTAKE, ControlOption
 
@@ -101,12 +102,7 @@ def list_(
     if not found:
         typer.echo("no such calls are recorded", err=True)
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH, highlight=False)
-    console.print(recorded.table(found))
+    console(PIPED_WIDTH).print(recorded.table(found))
 
 
 @app.command()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from tandem.commands.terminal import console
+
 if TYPE_CHECKING:
     from services.gateway.recording.shelf import Kept
     from tandem.recordings import Shelf
@@ -37,12 +39,7 @@ def list_(settings: SettingsFile, as_json: Json = False) -> None:
     if not found:
         typer.echo(f"no recordings in {where.folder}")
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH, highlight=False)
-    console.print(shown.table(found))
+    console(PIPED_WIDTH).print(shown.table(found))
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tandem.commands.terminal import console
 from tandem.control import ANSWER_WITHIN_S, CONTROL, EXIT_MISTAKE, ControlOption, Refused, explained, refuse
 
 if TYPE_CHECKING:
@@ -39,15 +40,11 @@ def sip(
     if as_json:
         typer.echo(json.dumps({"messages": [one.as_object() for one in rungs]}, ensure_ascii=False))
         return
-    from rich.console import Console
-
     from services.gateway.capture.ladder import draw
 
-    console = Console(width=width, highlight=False)
-    if not width and not console.is_terminal:
-        console = Console(width=PIPED_WIDTH, highlight=False)
-    for line in draw(rungs, console.width, full=full):
-        console.print(line, soft_wrap=True)
+    paper = console(PIPED_WIDTH, width)
+    for line in draw(rungs, paper.width, full=full):
+        paper.print(line, soft_wrap=True)
 
 
 async def fetch(call_id: str, control: str) -> "list[CapturedMessage]":

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from services.common.telemetry.storeschema import StoreUnreadable
+from tandem.commands.terminal import console
 from tandem.commands.tracestore import Database, opened, refuse
 
 COMMAND = "calls slow"
@@ -40,10 +41,5 @@ def slow(
     if not calls:
         typer.echo("no such calls are traced", err=True)
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH, highlight=False)
-    console.print(slowcalls.table(calls))
+    console(PIPED_WIDTH).print(slowcalls.table(calls))
     typer.echo("`tandem why CALL` says why", err=True)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,10 +11,8 @@ from services.common.telemetry.storedspan import Span
 from services.common.telemetry.storeschema import StoreUnreadable
 from services.common.telemetry.tracereader import RecentCall
 from tandem.cleaned import clean
+from tandem.commands.terminal import console
 from tandem.commands.tracestore import Database, opened, refuse, spans_of_call
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 COMMAND = "trace"
 # Where output is no terminal: what a page of a ticket or a mail still shows.
@@ -43,9 +41,9 @@ def trace(
         return
     from tandem.waterfall import draw
 
-    console = _console(width)
-    for line in draw(spans, console.width):
-        console.print(line, soft_wrap=True)
+    paper = console(PIPED_WIDTH, width)
+    for line in draw(spans, paper.width):
+        paper.print(line, soft_wrap=True)
 
 
 def as_object(spans: Sequence[Span]) -> dict[str, Any]:
@@ -81,13 +79,6 @@ def as_object(spans: Sequence[Span]) -> dict[str, Any]:
             for span in spans
         ],
     }
-
-
-def _console(width: int | None) -> "Console":
-    from rich.console import Console
-
-    console = Console(width=width, highlight=False)
-    return console if width or console.is_terminal else Console(width=PIPED_WIDTH, highlight=False)
 
 
 def _list(calls: Sequence[RecentCall], as_json: bool, width: int | None) -> None:
@@ -130,7 +121,7 @@ def _list(calls: Sequence[RecentCall], as_json: bool, width: int | None) -> None
             str(call.errors),
             style="red" if call.errors else None,
         )
-    _console(width).print(table)
+    console(PIPED_WIDTH, width).print(table)
 
 
 def _when(call: RecentCall) -> datetime:

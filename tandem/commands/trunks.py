@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tandem.commands.terminal import console
 from tandem.control import ANSWER_WITHIN_S, CONTROL, ControlOption, Refused, explained, refuse
 
 if TYPE_CHECKING:
@@ -31,12 +32,7 @@ def trunks(
         return
     from datetime import datetime
 
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH, highlight=False)
-    console.print(shown.table(found, datetime.now().astimezone()))
+    console(PIPED_WIDTH).print(shown.table(found, datetime.now().astimezone()))
 
 
 async def fetch(control: str) -> "list[pb.Trunk]":
